@@ -1,0 +1,1 @@
+"""ArgusLab: whether LLM endpoints are up, fast, worth their money and still good."""

@@ -1,0 +1,1 @@
+"""One request, measured: compile, record, decode."""
