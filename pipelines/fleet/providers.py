@@ -45,9 +45,7 @@ _ROWS = (
         "openai",
         token_limit="max_completion_tokens",  # noqa: S106  a parameter's name, not a password
     ),
-    ProviderType(
-        "anthropic", "anthropic", "https://api.anthropic.com", "ANTHROPIC_API_KEY", "anthropic", "anthropic"
-    ),
+    ProviderType("anthropic", "anthropic", "https://api.anthropic.com", "ANTHROPIC_API_KEY", "anthropic", "anthropic"),
     ProviderType("google_vertex", "vertex_ai", None, None, "gemini", "vertex"),
     ProviderType(
         "google_ai_studio",
@@ -67,7 +65,9 @@ _ROWS = (
         "azure",
         token_limit="max_completion_tokens",  # noqa: S106
     ),
-    ProviderType("ollama", "ollama_chat", "http://127.0.0.1:11434", None, "ollama", "ollama", local_port=11434, free=True),
+    ProviderType(
+        "ollama", "ollama_chat", "http://127.0.0.1:11434", None, "ollama", "ollama", local_port=11434, free=True
+    ),
     ProviderType(
         "lm_studio", "lm_studio", "http://127.0.0.1:1234/v1", None, "openai", "openai", local_port=1234, free=True
     ),
