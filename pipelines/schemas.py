@@ -85,9 +85,7 @@ class ProbeResult(pa.DataFrameModel):
     decoded_by: str = pa.Field(isin=["arguslab", "litellm"])
     clock: str = pa.Field(isin=["wire", "sdk"])
     loop_lag_max_us: pl.Int64 = pa.Field(ge=0, description="Largest event-loop lag while this attempt was recorded")
-    reference_error_us: pl.Int64 = pa.Field(
-        nullable=True, description="TTFT error of the loopback reference, this tick"
-    )
+    reference_error_us: pl.Int64 = pa.Field(nullable=True, description="TTFT error of the loopback reference")
     tape_id: str = pa.Field(nullable=True)
 
 
@@ -172,9 +170,7 @@ class Evaluation(pa.DataFrameModel):
     subject: str = pa.Field(description="An endpoint id, a provider, a project or `fleet`")
     verdict: str = pa.Field(isin=["kept", "broken", "insufficient"])
     severity: str = pa.Field(isin=["critical", "major", "minor"])
-    attempts: str = pa.Field(
-        description="New attempts since the last evaluation, oldest first: G good, B bad, - excluded"
-    )
+    attempts: str = pa.Field(description="New attempts since the last one, oldest first: G good, B bad, - excluded")
     observed: float = pa.Field(nullable=True)
     allowed: float = pa.Field(nullable=True)
     unit: str

@@ -92,9 +92,7 @@ class _Tuning(Frozen):
 
     enabled: bool | None = None
     interval: Duration | None = None
-    prompt: str | None = Field(
-        None, max_length=20_000, description="Replaces the arithmetic canary; no answer check then"
-    )
+    prompt: str | None = Field(None, max_length=20_000, description="Replaces the arithmetic canary")
     expect: str | None = Field(None, description="Text that the answer to `prompt` must contain")
     max_tokens: int | None = Field(None, ge=1, le=32_000)
     token_limit: TokenLimit | None = None
@@ -268,9 +266,7 @@ class Fleet(Frozen):
 
     version: Literal[1] = 1
     location: Name = Field("default", description="Where these probes are sent from; on every row")
-    interval: Duration = Field(
-        timedelta(minutes=5), description="How often an endpoint is probed, unless it says other"
-    )
+    interval: Duration = Field(timedelta(minutes=5), description="How often an endpoint is probed by default")
     demo: bool = Field(False, description="Every endpoint is simulated; pages and marts say so")
     projects: dict[Name, Project] = {"default": Project()}
     providers: dict[Name, Provider] = {}

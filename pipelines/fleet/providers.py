@@ -28,7 +28,7 @@ class ProviderType:
     """The usual name of the environment variable; None where no key is needed or it is made of several."""
     dialect: Dialect
     discovery: Discovery
-    token_limit: TokenLimit = "max_tokens"
+    token_limit: TokenLimit = "max_tokens"  # noqa: S105  a parameter's name, not a password
     local_port: int | None = None
     """Where zero-configuration start looks for it on this machine."""
     free: bool = False
