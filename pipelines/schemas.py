@@ -140,6 +140,7 @@ class CatalogEntry(pa.DataFrameModel):
     is_demo: bool
     input_price_per_token_usd: Usd = pa.Field(nullable=True)
     output_price_per_token_usd: Usd = pa.Field(nullable=True)
+    probe_budget_usd_per_day: Usd
 
 
 class DiscoveryResult(pa.DataFrameModel):
@@ -218,6 +219,18 @@ class Notification(pa.DataFrameModel):
     error: str = pa.Field(nullable=True)
 
 
+class AlertCommand(pa.DataFrameModel):
+    """One thing that a person said about alerts: acknowledged, or silenced until a moment."""
+
+    command_id: str = pa.Field(unique=True)
+    at: Utc
+    action: str = pa.Field(isin=["ack", "silence", "unsilence"])
+    target: str = pa.Field(description="An incident id (ack), or a pattern of endpoint ids (silence)")
+    until: Utc = pa.Field(nullable=True)
+    by: str
+    note: str = pa.Field(nullable=True)
+
+
 class DiskUse(pa.DataFrameModel):
     """How much of the disk each part of the home takes, at one housekeeping run."""
 
@@ -250,6 +263,7 @@ TABLES: dict[str, Table] = {
         Table("evaluations", Evaluation, "evaluated_at", "evaluation_id"),
         Table("incident_events", IncidentEvent, "at", "event_id"),
         Table("notifications", Notification, "at", "delivery_id"),
+        Table("alert_commands", AlertCommand, "at", "command_id"),
         Table("disk_use", DiskUse, "measured_at", "use_id"),
     )
 }

@@ -1,0 +1,1 @@
+"""Promises, incidents and the channels that tell people: a functional core that knows no Dagster."""
