@@ -1,0 +1,159 @@
+"""The warehouse: dbt's private build file, and the generations that everybody else reads.
+
+`publish` copies every mart of the build into a new read-only file and flips the symlink ``marts.duckdb`` to it:
+a reader has the old generation or the new one, whole, and blocks nobody.
+"""
+
+import os
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from pipelines.home import Home
+
+STORAGE_VERSION = "v1.4.0"
+"""Written so that analysts' clients from DuckDB 1.4 on can open the marts."""
+
+_GENERATION = re.compile(r"marts-(\d{8}T\d{6})-(\d{6})\.duckdb")
+
+
+class WarehouseError(Exception):
+    """The marts cannot be published or read; the message says what to do next."""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """One published file."""
+
+    name: str
+    path: Path
+    tables: dict[str, int]
+    """Rows of each mart."""
+    bytes: int
+
+
+def publish(home: Home, *, live_views: dict[str, str], keep: int, now: datetime) -> Generation:
+    """Copy the marts of the build file into a new generation and let readers see it; return what was published.
+
+    ``live_views`` maps a view's name to its SQL over the landing files; ``keep`` is how many generations stay.
+    Raises WarehouseError when there is no build. A crash leaves the last generation published and no half file visible.
+    """
+    if not home.build.exists():
+        raise WarehouseError("there is no build yet; materialize the dbt models first (job `refresh`)")
+    name = _next_name(home, now)
+    target = home.warehouse / name
+    temporary = home.warehouse / f".{name}.tmp"
+    _sweep_temporaries(home)
+    with duckdb.connect() as con:
+        con.execute("set TimeZone = 'UTC'")
+        con.execute(f"attach '{_quoted(home.build)}' as build (read_only)")
+        con.execute(f"attach '{_quoted(temporary)}' as pub (storage_version '{STORAGE_VERSION}')")
+        tables = _copy_marts(con)
+        con.execute("create schema pub.live")
+        for view, sql in sorted(live_views.items()):
+            # A view keeps its text: bind it where the reader will, in the published file.
+            con.execute("use pub")
+            con.execute(f'create view live."{view}" as {sql}')
+        con.execute("use memory")
+        con.execute(
+            "create table pub.generation as select $name as generation, $now::timestamptz as published_at",
+            {"name": name.removesuffix(".duckdb"), "now": now},
+        )
+        con.execute("detach pub")
+    _sync(temporary)
+    temporary.chmod(0o444)
+    temporary.rename(target)
+    _flip(home, target)
+    _prune(home, keep)
+    return Generation(name.removesuffix(".duckdb"), target, tables, target.stat().st_size)
+
+
+def open_marts(home: Home) -> duckdb.DuckDBPyConnection:
+    """Return a read-only connection to the published marts, in UTC.
+
+    Raises WarehouseError when nothing was published yet.
+    """
+    target = published(home)
+    if target is None:
+        raise WarehouseError("no marts are published yet; run `arguslab up` and wait for the first refresh")
+    # The generation's own path, not the symlink: DuckDB keeps one instance a path, and the link moves.
+    con = duckdb.connect(str(target), read_only=True)
+    con.execute("set TimeZone = 'UTC'")
+    return con
+
+
+def published(home: Home) -> Path | None:
+    """Return the generation that readers see now, or None."""
+    try:
+        return home.marts.resolve(strict=True)
+    except FileNotFoundError:
+        return None
+
+
+def generations(home: Home) -> list[Path]:
+    """Return every published file still on disk, oldest first."""
+    found = (path for path in home.warehouse.glob("marts-*.duckdb") if _GENERATION.fullmatch(path.name))
+    return sorted(found, key=lambda path: path.stem.rsplit("-", 1)[1])  # by number: a clock may jump back
+
+
+def _copy_marts(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+    rows: dict[str, int] = {}
+    marts = con.execute(
+        "select table_name, comment from duckdb_tables() where database_name = 'build' and schema_name = 'main' "
+        "and not internal order by table_name"
+    ).fetchall()
+    for table, comment in marts:
+        con.execute(f'create table pub.main."{table}" as from build.main."{table}"')
+        rows[table] = con.execute(f'select count(*) from pub.main."{table}"').fetchall()[0][0]  # noqa: S608  a catalog name
+        if comment:
+            con.execute(f"comment on table pub.main.\"{table}\" is '{_quoted(comment)}'")
+    columns = con.execute(
+        "select table_name, column_name, comment from duckdb_columns() where database_name = 'build' "
+        "and schema_name = 'main' and comment is not null and not internal"
+    ).fetchall()
+    for table, column, comment in columns:
+        if table in rows:
+            con.execute(f'comment on column pub.main."{table}"."{column}" is \'{_quoted(comment)}\'')
+    return rows
+
+
+def _next_name(home: Home, now: datetime) -> str:
+    last = max((int(m[2]) for path in generations(home) if (m := _GENERATION.fullmatch(path.name))), default=0)
+    return f"marts-{now.astimezone(UTC):%Y%m%dT%H%M%S}-{last + 1:06d}.duckdb"
+
+
+def _flip(home: Home, target: Path) -> None:
+    link = home.marts.with_name(f".{home.marts.name}.{os.getpid()}.tmp")
+    with suppress(FileNotFoundError):
+        link.unlink()
+    link.symlink_to(target.relative_to(home.marts.parent))
+    link.replace(home.marts)
+    _sync(home.marts.parent)
+
+
+def _prune(home: Home, keep: int) -> None:
+    shown = published(home)
+    for path in generations(home)[: -max(keep, 1)]:
+        if path != shown:
+            path.unlink(missing_ok=True)
+
+
+def _sweep_temporaries(home: Home) -> None:
+    for leftover in home.warehouse.glob(".marts-*"):
+        leftover.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _quoted(text: object) -> str:
+    return str(text).replace("'", "''")
