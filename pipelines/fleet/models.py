@@ -4,8 +4,9 @@ Units: durations are ``timedelta``, shares are 0..1, money is ``Decimal`` US dol
 A secret is always the *name* of an environment variable (``*_env``), never its value.
 """
 
-from datetime import datetime, timedelta
-from typing import Annotated, Any, Literal, Self
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from typing import Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
 from pydantic import AfterValidator, AwareDatetime, Field, field_validator, model_validator
@@ -14,13 +15,18 @@ from pipelines.fleet.providers import Dialect, TokenLimit
 from pipelines.fleet.units import Duration, Frozen, Money, MoneyPerPeriod, Ratio
 
 Severity = Literal["critical", "major", "minor"]
+Weekday = Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+_DAYS: tuple[Weekday, ...] = get_args(Weekday)
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=64)]
 EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Name of an environment variable")]
+HeaderName = Annotated[str, Field(pattern=r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")]
+HeaderValue = Annotated[str, Field(pattern=r"^[\t\x20-\x7e]*$")]
 
 
 def _known_zone(name: str) -> str:
     if name not in available_timezones():
-        raise ValueError(f"{name!r} is not a time zone; write an IANA name such as Europe/Berlin or UTC")
+        meant = next(iter(get_close_matches(name, available_timezones(), n=1)), "Europe/Berlin or UTC")
+        raise ValueError(f"{name!r} is not a time zone; write an IANA name such as {meant}")
     return name
 
 
@@ -114,16 +120,20 @@ class _Tuning(Frozen):
 class Provider(_Tuning):
     """One account at one provider, or one local server."""
 
-    type: str = Field(description="One of the sixteen types of the README, or any LiteLLM provider name")
-    base_url: str | None = Field(None, pattern=r"^https?://[^\s/?#]+")
+    type: str = Field(
+        pattern=r"^[A-Za-z0-9_.-]+$", description="One of the sixteen types of the README, or any LiteLLM provider name"
+    )
+    base_url: str | None = Field(None, pattern=r"^https?://[^\s/?#]+\S*$")
     api_key_env: EnvName | None = None
     project: Name = "default"
     region: str | None = Field(None, description="AWS or Google Cloud region")
     gcp_project: str | None = None
     api_version: str | None = Field(None, description="Azure OpenAI api-version")
     dialect: Dialect | None = None
-    headers: dict[str, str] = {}
-    headers_env: dict[str, EnvName] = Field({}, description="Header name to environment variable that holds its value")
+    headers: dict[HeaderName, HeaderValue] = {}
+    headers_env: dict[HeaderName, EnvName] = Field(
+        {}, description="Header name to environment variable that holds its value"
+    )
     limits: Limits = Limits()
     tls: Tls = Tls()
     models: ModelSelection = ModelSelection()
@@ -164,7 +174,7 @@ class WebhookChannel(Frozen):
     @model_validator(mode="after")
     def _one_url(self) -> Self:
         if (self.url is None) == (self.url_env is None):
-            raise ValueError("name exactly one of url and url_env")
+            raise ValueError("a webhook needs exactly one address; write either url or url_env")
         return self
 
 
@@ -198,7 +208,7 @@ class Maintenance(Frozen):
     endpoints: tuple[str, ...] = Field(("*",), description="provider/model patterns")
     start: AwareDatetime | None = None
     end: AwareDatetime | None = None
-    days: tuple[Literal["mon", "tue", "wed", "thu", "fri", "sat", "sun"], ...] = ()
+    days: tuple[Weekday, ...] = ()
     from_: Annotated[str | None, Field(alias="from", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")] = None
     lasts: Annotated[Duration | None, Field(alias="for")] = None
     timezone: Zone = "UTC"
@@ -208,13 +218,15 @@ class Maintenance(Frozen):
         one_off = self.start is not None or self.end is not None
         recurring = bool(self.days) or self.from_ is not None or self.lasts is not None
         if one_off == recurring:
-            raise ValueError("write either start and end, or days, from and for")
+            raise ValueError(
+                "a window is either one-off or recurring; write either start and end, or days, from and for"
+            )
         if one_off and not (self.start and self.end and self.start < self.end):
-            raise ValueError("a one-off window needs a start before its end, both with a time zone")
+            raise ValueError("a one-off window must start before it ends; write both start and end, with a time zone")
         if recurring and not (self.from_ and self.lasts):
-            raise ValueError("a recurring window needs from (HH:MM) and for (such as 2h)")
+            raise ValueError("a recurring window lacks its times; write both from (HH:MM) and for (such as 2h)")
         if self.lasts is not None and self.lasts > timedelta(days=1):
-            raise ValueError("a recurring window lasts at most 24h")
+            raise ValueError("a recurring window lasts at most 24h; write start and end for a longer one")
         return self
 
     def covers(self, moment: datetime) -> bool:
@@ -228,10 +240,11 @@ class Maintenance(Frozen):
         local = moment.astimezone(zone)
         for days_back in (0, 1):
             opened = (local - timedelta(days=days_back)).replace(hour=hour, minute=minute, second=0, microsecond=0)
-            if self.days and opened.strftime("%a").lower() not in self.days:
+            if self.days and _DAYS[opened.weekday()] not in self.days:
                 continue
-            # Elapsed time, not wall time: a 2h window stays 2h across a change of the clocks.
-            if timedelta(0) <= moment - opened < self.lasts:
+            # Elapsed time, not wall time: a 2h window stays 2h across a change of the clocks. Python subtracts wall
+            # times where both moments share a zone, hence UTC.
+            if timedelta(0) <= moment.astimezone(UTC) - opened.astimezone(UTC) < self.lasts:
                 return True
         return False
 

@@ -3,9 +3,10 @@
 from collections.abc import Iterable, Mapping
 from fnmatch import fnmatchcase
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from pipelines.fleet.models import Endpoint, Fleet, Promises, Provider, Timeouts
-from pipelines.fleet.providers import provider_type
+from pipelines.fleet.providers import PROVIDER_TYPES, provider_type
 
 M = TypeVar("M", Promises, Timeouts)
 
@@ -49,8 +50,8 @@ def _endpoint(fleet: Fleet, name: str, provider: Provider, model: str) -> Endpoi
         given = {key: getattr(layer, key) for key in layer.model_fields_set if getattr(layer, key) is not None}
         labels |= given.pop("labels", {})
         params |= given.pop("params", {})
-        promises = _merge(promises, given.pop("promises", None))
-        timeouts = _merge(timeouts, given.pop("timeouts", None))
+        promises = merged(promises, given.pop("promises", None))
+        timeouts = merged(timeouts, given.pop("timeouts", None))
         settings |= given
     if settings.get("enabled") is False:
         return None
@@ -65,7 +66,7 @@ def _endpoint(fleet: Fleet, name: str, provider: Provider, model: str) -> Endpoi
         model=model,
         dialect=provider.dialect or kind.dialect,
         base_url=provider.base_url or kind.base_url,
-        api_key_env=provider.api_key_env or (None if provider.base_url else kind.key_env),
+        api_key_env=key_env(provider),
         region=provider.region,
         gcp_project=provider.gcp_project,
         api_version=provider.api_version,
@@ -90,7 +91,40 @@ def _endpoint(fleet: Fleet, name: str, provider: Provider, model: str) -> Endpoi
     )
 
 
-def _merge(base: M, over: M | None) -> M:
+def key_env(provider: Provider) -> str | None:
+    """Return the name of the variable whose value may be sent to this provider; None where none may.
+
+    A vendor's usual key goes to the vendor's own host only: with a ``base_url`` of another host, the variable must
+    be named for it.
+    """
+    kind = provider_type(provider.type)
+    if provider.api_key_env is not None:
+        return provider.api_key_env
+    own = (
+        kind.base_url is not None
+        and provider.base_url is not None
+        and origin(provider.base_url) == origin(kind.base_url)
+    )
+    return kind.key_env if provider.base_url is None or own else None
+
+
+def key_owner(variable: str) -> str | None:
+    """Return the provider type whose key is usually in this variable; None for any other variable."""
+    return next((row.name for row in PROVIDER_TYPES.values() if row.key_env == variable), None)
+
+
+def origin(url: str) -> tuple[str, str, int]:
+    """Return scheme, host and port of a URL: what a key is bound to."""
+    parts = urlsplit(url)
+    return (
+        parts.scheme.lower(),
+        (parts.hostname or "").lower(),
+        parts.port or (443 if parts.scheme == "https" else 80),
+    )
+
+
+def merged(base: M, over: M | None) -> M:
+    """Return ``base`` with the fields that ``over`` sets itself."""
     if over is None:
         return base
     return base.model_copy(update={key: getattr(over, key) for key in over.model_fields_set})
