@@ -77,3 +77,8 @@ class Home:
     def state(self) -> Path:
         """The last valid fleet.yaml, request templates and other small memories; all of it can be rebuilt."""
         return self.root / "state"
+
+    @property
+    def logs(self) -> Path:
+        """What the processes of `arguslab up` say, and the console channel's alerts."""
+        return self.root / "logs"
