@@ -207,7 +207,10 @@ def test_any_order_of_appending_and_compacting_keeps_every_row_exactly_once(
     expected = set()
     for days_back, number, step in steps:
         if step == "append":
-            row = use(datetime.now(UTC).replace(hour=1, minute=0, second=0, microsecond=0) - timedelta(days=days_back), f"p{number}")
+            row = use(
+                datetime.now(UTC).replace(hour=1, minute=0, second=0, microsecond=0) - timedelta(days=days_back),
+                f"p{number}",
+            )
             landing.append("disk_use", [row], f"run-{number}")
             expected.add(row["use_id"])
         else:
