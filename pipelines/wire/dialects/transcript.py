@@ -1,0 +1,81 @@
+"""Fold the frames of one answer into what it said as a whole. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+
+from pipelines.wire.dialects.fragment import Fragment, Malformed, Reader, WireError
+from pipelines.wire.reading import Event, Usage
+from pipelines.wire.tape import Chunk
+
+
+@dataclass(frozen=True)
+class Transcript:
+    """Everything that an answer stated, up to its terminal marker; nothing judged."""
+
+    events: tuple[Event, ...] = field(default=(), repr=False)
+    finish_reason: str | None = None
+    terminal_ns: int | None = None
+    """Stamp of the terminal marker; None when it never came."""
+    usage: Usage = Usage()
+    first_event_tokens: int | None = None
+    """Output tokens that usage beside the first token counted; None when usage does not come per chunk."""
+    response_model: str | None = None
+    response_id: str | None = None
+    system_fingerprint: str | None = None
+    error: WireError | None = None
+    """The first error stated in the body."""
+    problem: str | None = None
+    """Why the first unreadable frame could not be read."""
+    is_whole: bool = False
+    """The body was one document, not a stream."""
+
+    @property
+    def has_concluded(self) -> bool:
+        """Whether the answer itself said that it is over: finished, marked, or failed."""
+        return self.finish_reason is not None or self.terminal_ns is not None or self.error is not None
+
+
+def transcribe(reader: Reader, chunks: Sequence[Chunk]) -> Transcript:
+    """Return what the body says in one dialect. Never raises on any bytes."""
+    events: list[Event] = []
+    seen = Transcript()
+    for frame in reader.frames(chunks):
+        if frame.is_whole:
+            seen = replace(seen, is_whole=True)
+        try:
+            fragment = reader.read(frame)
+        except Malformed as error:
+            # Half a frame at the end of the body is how a cut looks, not a broken event.
+            if not frame.is_cut:
+                seen = replace(seen, problem=seen.problem or str(error))
+            continue
+        seen = add_fragment(seen, fragment, is_first_token=not any(event.payloads for event in events))
+        if fragment.is_event:
+            events.append(Event(frame.at_ns, fragment.payloads))
+        if fragment.is_terminal:
+            seen = replace(seen, terminal_ns=frame.at_ns)
+            break
+    return replace(seen, events=tuple(events))
+
+
+def merge_usage(base: Usage, over: Usage) -> Usage:
+    """Return the later counts where they were stated, else the earlier ones."""
+    stated = {item.name: value for item in fields(Usage) if (value := getattr(over, item.name)) is not None}
+    return replace(base, **stated)
+
+
+def add_fragment(seen: Transcript, fragment: Fragment, *, is_first_token: bool) -> Transcript:
+    """Return the transcript with one more fragment; ``is_first_token`` when no token came before it."""
+    first = seen.first_event_tokens
+    if is_first_token and fragment.payloads:
+        first = fragment.usage.output_tokens
+    return replace(
+        seen,
+        finish_reason=fragment.finish_reason or seen.finish_reason,
+        usage=merge_usage(seen.usage, fragment.usage),
+        first_event_tokens=first,
+        response_model=seen.response_model or fragment.response_model,
+        response_id=seen.response_id or fragment.response_id,
+        system_fingerprint=fragment.system_fingerprint or seen.system_fingerprint,
+        error=seen.error or fragment.error,
+    )

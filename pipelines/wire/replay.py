@@ -1,0 +1,110 @@
+"""Read an answer in a dialect that we do not read ourselves, by playing its tape to LiteLLM's stream parser.
+
+The parser of the provider gets the recorded lines one by one, so each delta takes the stamp of the chunk that
+completed its line. Nothing can be sent: LiteLLM's HTTP clients have no part in it. Nor has its stream wrapper,
+which invents a finish reason and a usage for a stream that ended without. Status and end are judged by us.
+"""
+
+import os
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pipelines.wire.dialects.errors import find_error
+from pipelines.wire.dialects.fragment import Fragment, Malformed, load_object, mapping, payload, text
+from pipelines.wire.dialects.framing import lines, opening_byte, whole
+from pipelines.wire.dialects.openai import read_completion, read_usage
+from pipelines.wire.dialects.transcript import Transcript, add_fragment
+from pipelines.wire.reading import Event
+from pipelines.wire.tape import Chunk
+
+
+def replay(chunks: Sequence[Chunk], *, litellm_model: str | None) -> Transcript:
+    """Return what LiteLLM reads in a body whose content encoding is undone.
+
+    ``litellm_model`` is the model with LiteLLM's provider prefix; ValueError without one, or where LiteLLM has no
+    parser for the provider's streams.
+    """
+    if opening_byte(chunks) in (b"{", b"[", b"<"):
+        return _document(chunks)
+    feed = _Feed(chunks)
+    parser = _parser(litellm_model, feed)
+    seen, events = Transcript(), list[Event]()
+    try:
+        for part in parser:
+            fragment = _fragment(part)
+            seen = add_fragment(seen, fragment, is_first_token=not any(event.payloads for event in events))
+            events.append(Event(feed.at_ns, fragment.payloads))
+    except Exception as error:  # noqa: BLE001  whatever LiteLLM raises on these bytes is a fact about them
+        stated = feed.stated_error()
+        seen = replace(seen, error=stated or seen.error)
+        if stated is None and not feed.is_cut:
+            seen = replace(seen, problem=f"LiteLLM cannot read the stream: {error}"[:500])
+    return replace(seen, events=tuple(events))
+
+
+class _Feed:
+    """The lines of a body as text; knows where on the tape the line read last was completed."""
+
+    def __init__(self, chunks: Sequence[Chunk]) -> None:
+        self._lines = lines(chunks)
+        self.at_ns = 0
+        self.is_cut = False
+        """The line read last was not ended: the body broke off."""
+        self._last = b""
+
+    def __iter__(self) -> Iterator[str]:
+        return self
+
+    def __next__(self) -> str:
+        self.at_ns, self._last, is_ended = next(self._lines)
+        self.is_cut = not is_ended
+        return self._last.decode("utf-8")
+
+    def stated_error(self) -> Any:
+        """Return the error object in the line read last, or None."""
+        try:
+            return find_error(load_object(self._last.removeprefix(b"data:").strip()))
+        except Malformed:
+            return None
+
+
+def _parser(litellm_model: str | None, feed: _Feed) -> Iterator[Any]:
+    if litellm_model is None:
+        raise ValueError("a tape in dialect 'litellm' needs litellm_model, the model name with LiteLLM's prefix")
+    os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else importing it asks the network for prices
+    import litellm  # noqa: PLC0415  3 s and 170 MB: only a dialect without a reader of ours pays
+
+    model, provider, _, _ = litellm.get_llm_provider(litellm_model)
+    config = litellm.utils.ProviderConfigManager.get_provider_chat_config(model, litellm.LlmProviders(provider))
+    parser = config and config.get_model_response_iterator(feed, sync_stream=True, json_mode=False)
+    if not parser:
+        raise ValueError(
+            f"LiteLLM has no stream parser for provider {provider!r}; set `dialect:` of this provider in fleet.yaml to "
+            "the API that it really speaks, for example openai"
+        )
+    found: Iterator[Any] = iter(parser)
+    return found
+
+
+def _fragment(part: Any) -> Fragment:
+    """Return what one parsed delta says, in either of LiteLLM's two shapes."""
+    body = part.model_dump() if hasattr(part, "model_dump") else dict(part or {})
+    if "choices" in body:
+        return read_completion(body)
+    function = mapping(mapping(body.get("tool_use")).get("function"))
+    words = "".join(filter(None, (text(function.get("name")), text(function.get("arguments")))))
+    return Fragment(
+        payloads=payload("content", body.get("text"), "text") + payload("tool", words, "tool_use"),
+        finish_reason=text(body.get("finish_reason")) if body.get("is_finished") else None,
+        usage=read_usage(mapping(body.get("usage"))),
+    )
+
+
+def _document(chunks: Sequence[Chunk]) -> Transcript:
+    """Return a body that is one document and no stream, with the error that it states."""
+    frame = next(whole(chunks))
+    try:
+        return Transcript(error=find_error(load_object(frame.data)), is_whole=True)
+    except Malformed as error:
+        return Transcript(problem=str(error), is_whole=True)
