@@ -190,5 +190,5 @@ def secret_words(key: str) -> tuple[str, str]:
     """Return message and remedy for a secret in the place of a variable's name, without repeating it."""
     return (
         "this looks like the secret itself; only the NAME of an environment variable belongs here",
-        f"Put it into a variable, write {key}: NAME_OF_THE_VARIABLE, and have a new secret issued: this one stood in a file",
+        f"Put it into a variable, write {key}: NAME_OF_THAT_VARIABLE, and have a new secret issued",
     )
