@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
+from itertools import pairwise
 from math import isfinite
 
 from pipelines.fleet.models import Timeouts
@@ -58,7 +59,7 @@ def decode(
     message = _redact(verdict.message, tape.request.secrets)
     tokens = [event for event in said.events if event.payloads]
     outputs = [event for event in tokens if any(channel != "reasoning" for channel, _ in event.payloads)]
-    gaps = sorted(later.at_ns - earlier.at_ns for earlier, later in zip(tokens, tokens[1:], strict=False))
+    gaps = sorted(later.at_ns - earlier.at_ns for earlier, later in pairwise(tokens))
     stated = said.usage.output_tokens
     is_usage = stated is not None and (stated > 0 or not tokens)
     output_tokens = stated if is_usage else len(tokens) or None

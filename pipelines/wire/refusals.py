@@ -26,7 +26,8 @@ _MONEY = _any_of(
     r"\binsufficient_(quota|credits?|funds|balance)\b", r"\bbilling_(hard_limit_reached|not_active|error)\b",
     r"\b(enforced_)?spend(ing)?_limit_reached\b", r"\bcredit_balance_too_low\b", r"\bexceeded_current_quota_error\b",
     r"credit balance is too low", r"insufficient (credits?|funds|(account )?balance)",
-    r"used all (of )?(its |your )?available credits", r"(monthly )?spending limit", r"prepa(y|id|yment) (credit|balance|funds?)",
+    r"used all (of )?(its |your )?available credits", r"(monthly )?spending limit",
+    r"prepa(y|id|yment) (credit|balance|funds?)",
     r"purchase more credits", r"\blimit: 0\b", r'"quotaValue": "0"',
 )  # fmt: skip
 """Gemini says "check your plan and billing details" of every limit, also of a per-minute one, so that phrase is no
@@ -42,7 +43,8 @@ _GONE_CODE = _any_of(
     r"^(DeploymentNotFound|ModelNotFound|ResourceNotFoundException|NOT_FOUND|invalid_model|model_not_exist)$",
 )  # fmt: skip
 _GONE = _any_of(
-    r"\bmodels?\b.{0,160}?\b(not found|not exist|doesn't exist|decommissioned|has been (deprecated|retired|shut ?down|removed))\b",
+    r"\bmodels?\b.{0,160}?\b(not found|not exist|doesn't exist|decommissioned)\b",
+    r"\bmodels?\b.{0,160}?\bhas been (deprecated|retired|shut ?down|removed)\b",
     r"\bmodels?\b.{0,160}?\b(no longer (available|supported)|identifier is invalid|reached (its )?end of life)\b",
     r"(invalid|unknown|no such) model( name| id| identifier)?\s*(passed|specified|[:'\"`.,]|$)",
     r"invocation of model id .{0,160}? with on-demand throughput",

@@ -7,16 +7,19 @@ which invents a finish reason and a usage for a stream that ended without. Statu
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 from pipelines.wire.dialects.errors import find_error
 from pipelines.wire.dialects.fragment import Fragment, Malformed, load_object, mapping, payload, text
-from pipelines.wire.dialects.framing import lines, opening_byte, whole
+from pipelines.wire.dialects.framing import is_sse, ndjson, opening_byte, sse, whole
 from pipelines.wire.dialects.openai import read_completion, read_usage
 from pipelines.wire.dialects.transcript import Transcript, add_fragment
 from pipelines.wire.reading import Event
 from pipelines.wire.tape import Chunk
+
+_FINISH_KEYS = ("finish_reason", "stop_reason", "finishReason", "stopReason", "done_reason")
 
 
 def replay(chunks: Sequence[Chunk], *, litellm_model: str | None) -> Transcript:
@@ -25,7 +28,7 @@ def replay(chunks: Sequence[Chunk], *, litellm_model: str | None) -> Transcript:
     ``litellm_model`` is the model with LiteLLM's provider prefix; ValueError without one, or where LiteLLM has no
     parser for the provider's streams.
     """
-    if opening_byte(chunks) in (b"{", b"[", b"<"):
+    if opening_byte(chunks) in (b"[", b"<") or (len(list(ndjson(chunks))) == 1 and not is_sse(chunks)):
         return _document(chunks)
     feed = _Feed(chunks)
     parser = _parser(litellm_model, feed)
@@ -40,33 +43,51 @@ def replay(chunks: Sequence[Chunk], *, litellm_model: str | None) -> Transcript:
         seen = replace(seen, error=stated or seen.error)
         if stated is None and not feed.is_cut:
             seen = replace(seen, problem=f"LiteLLM cannot read the stream: {error}"[:500])
-    return replace(seen, events=tuple(events))
+    # Some of LiteLLM's parsers lose the finish reason; without it every good answer would count as truncated.
+    return replace(seen, events=tuple(events), finish_reason=seen.finish_reason or feed.finish_reason)
 
 
 class _Feed:
-    """The lines of a body as text; knows where on the tape the line read last was completed."""
+    """The payloads of a body as text; knows where on the tape the one read last was completed."""
 
     def __init__(self, chunks: Sequence[Chunk]) -> None:
-        self._lines = lines(chunks)
+        # LiteLLM's parsers strip the SSE field name where they find it, yet not all of them do: none is handed on.
+        self._frames = sse(chunks) if is_sse(chunks) else ndjson(chunks)
         self.at_ns = 0
         self.is_cut = False
-        """The line read last was not ended: the body broke off."""
+        """The payload read last was not ended: the body broke off."""
+        self.finish_reason: str | None = None
+        """The last one stated anywhere in a payload."""
         self._last = b""
 
     def __iter__(self) -> Iterator[str]:
         return self
 
     def __next__(self) -> str:
-        self.at_ns, self._last, is_ended = next(self._lines)
-        self.is_cut = not is_ended
-        return self._last.decode("utf-8")
+        frame = next(self._frames)
+        self.at_ns, self._last, self.is_cut = frame.at_ns, frame.data, frame.is_cut
+        with suppress(Malformed):
+            self.finish_reason = _find_finish(load_object(frame.data)) or self.finish_reason
+        return frame.data.decode("utf-8")
 
     def stated_error(self) -> Any:
         """Return the error object in the line read last, or None."""
         try:
-            return find_error(load_object(self._last.removeprefix(b"data:").strip()))
+            return find_error(load_object(self._last))
         except Malformed:
             return None
+
+
+def _find_finish(value: Any, depth: int = 6) -> str | None:
+    """Return the first finish reason at any place of a payload."""
+    if depth == 0 or not isinstance(value, dict | list):
+        return None
+    if isinstance(value, dict):
+        stated = next((found for key in _FINISH_KEYS if (found := text(value.get(key)))), None)
+        if stated:
+            return stated
+    inner = value.values() if isinstance(value, dict) else value
+    return next((found for item in inner if (found := _find_finish(item, depth - 1))), None)
 
 
 def _parser(litellm_model: str | None, feed: _Feed) -> Iterator[Any]:
@@ -74,9 +95,10 @@ def _parser(litellm_model: str | None, feed: _Feed) -> Iterator[Any]:
         raise ValueError("a tape in dialect 'litellm' needs litellm_model, the model name with LiteLLM's prefix")
     os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # else importing it asks the network for prices
     import litellm  # noqa: PLC0415  3 s and 170 MB: only a dialect without a reader of ours pays
+    from litellm.types.utils import LlmProviders  # noqa: PLC0415  as above
 
     model, provider, _, _ = litellm.get_llm_provider(litellm_model)
-    config = litellm.utils.ProviderConfigManager.get_provider_chat_config(model, litellm.LlmProviders(provider))
+    config = litellm.utils.ProviderConfigManager.get_provider_chat_config(model, LlmProviders(provider))
     parser = config and config.get_model_response_iterator(feed, sync_stream=True, json_mode=False)
     if not parser:
         raise ValueError(

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pipelines.wire.reading import Channel, Usage
@@ -52,7 +52,7 @@ class Fragment:
 
     payloads: tuple[tuple[Channel, str], ...] = ()
     finish_reason: str | None = None
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     response_model: str | None = None
     response_id: str | None = None
     system_fingerprint: str | None = None

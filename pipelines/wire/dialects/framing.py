@@ -89,8 +89,8 @@ def sse(chunks: Sequence[Chunk]) -> Iterator[Frame]:
 
 
 def is_sse(chunks: Sequence[Chunk]) -> bool:
-    """Return whether any line of the body is a field, a comment or a lone object of an event stream."""
-    return any(line[:1] in (b":", b"{") or line.partition(b":")[0] in _FIELDS for _, line, _ in lines(chunks))
+    """Return whether any line of the body is a field or a comment of an event stream."""
+    return any(line.startswith(b":") or line.partition(b":")[0] in _FIELDS for _, line, _ in lines(chunks))
 
 
 def sse_or_whole(chunks: Sequence[Chunk]) -> Iterator[Frame]:
@@ -105,7 +105,7 @@ def ndjson(chunks: Sequence[Chunk]) -> Iterator[Frame]:
             yield Frame(at_ns, line.strip(), is_cut=not is_ended)
 
 
-def json_array(chunks: Sequence[Chunk]) -> Iterator[Frame]:
+def json_array(chunks: Sequence[Chunk]) -> Iterator[Frame]:  # noqa: PLR0912  a state machine reads best whole
     """Yield each object of one JSON array as its closing brace arrives, then the closing bracket itself."""
     element = bytearray()
     depth = 0

@@ -16,7 +16,7 @@ class Transcript:
     finish_reason: str | None = None
     terminal_ns: int | None = None
     """Stamp of the terminal marker; None when it never came."""
-    usage: Usage = Usage()
+    usage: Usage = field(default_factory=Usage)
     first_event_tokens: int | None = None
     """Output tokens that usage beside the first token counted; None when usage does not come per chunk."""
     response_model: str | None = None
