@@ -144,7 +144,7 @@ class Moments:
     """Event-loop time by which DNS, TCP and TLS must be done."""
     connect_reason: EndReason = "timeout_connect"
     wire: "Wire | None" = None
-    on_sent: Callable[[], None] = bool
+    on_sent: Callable[[], object] = bool
     """Called once bytes have been written; does nothing by default."""
 
 
