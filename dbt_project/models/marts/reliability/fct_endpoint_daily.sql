@@ -1,0 +1,34 @@
+{{
+    config(
+        materialized="by_day",
+        days_of=["probe_results", "endpoint_daily"],
+        day="started_on",
+        days_at_once=31,
+    )
+}}
+
+with
+    attempts as (select * from {{ ref("fct_probe") }} where {{ is_wanted_day("started_on") }}),
+
+    kept as (select * from {{ ref("stg_endpoint_daily") }} where {{ is_wanted_day("landed_on") }}),
+
+    landed_days as (select day from {{ ref("int_landed_days") }} where landed_table = 'probe_results'),
+
+    {{ endpoint_facts("attempts", "started_on") }},
+
+    expired as (
+        select * exclude (landed_on)
+        from kept
+        where landed_on not in (select day from landed_days)
+    ),
+
+    final as (
+        select *
+        from measured
+        union all by name
+        select *
+        from expired
+    )
+
+select *
+from final

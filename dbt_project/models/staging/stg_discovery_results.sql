@@ -1,0 +1,1 @@
+{{ landed("discovery_results", "discovery_id") }}

@@ -1,0 +1,1 @@
+{{ landed("disk_use", "use_id") }}

@@ -1,0 +1,1 @@
+{{ landed("endpoint_catalog", "entry_id") }}

@@ -1,0 +1,1 @@
+{{ landed("evaluations", "evaluation_id") }}

@@ -1,0 +1,1 @@
+{{ landed("incident_events", "event_id") }}

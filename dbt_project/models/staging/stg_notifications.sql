@@ -1,0 +1,1 @@
+{{ landed("notifications", "delivery_id") }}

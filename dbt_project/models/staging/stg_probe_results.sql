@@ -1,0 +1,1 @@
+{{ landed("probe_results", "probe_id") }}

@@ -1,0 +1,1 @@
+{{ landed("probe_ticks", "tick_id") }}
