@@ -1,5 +1,6 @@
 """What the state machine says and the channels deliver. Frozen, and JSON both ways: it lives in a sensor's cursor."""
 
+import json
 from datetime import datetime
 from typing import Any, Literal
 
@@ -35,7 +36,8 @@ class Incident(Frozen):
     remedy: str = ""
     """One sentence: what to do next."""
     detail: dict[str, Any] = {}
-    """``error_mix`` {outcome: count}, ``observed``, ``allowed``, ``unit``, ``n``, ``bad``, ``attempts``."""
+    """``error_mix`` {outcome: count}, ``observed``, ``allowed``, ``unit``, ``n``, ``bad``, ``attempts``, ``failed``,
+    ``endpoints``, and ``reason`` once it is resolved."""
     is_demo: bool = False
 
 
@@ -43,7 +45,7 @@ class Notice(Frozen):
     """One message to one channel: an edge of one incident, or of several that opened together."""
 
     notice_id: str
-    """Stable de-duplication key: incident ids, kind, sequence and channel."""
+    """Stable de-duplication key: first incident, kind, sequence and channel. A message sent again keeps it."""
     kind: NoticeKind
     channel: str
     at: datetime
@@ -58,3 +60,32 @@ class Outgoing(Frozen):
     tries: int = 0
     next_try_at: datetime
     last_error: str | None = None
+
+
+class DeliveryResult(Frozen):
+    """What came of one try to tell one channel."""
+
+    notice_id: str
+    channel: str
+    kind: NoticeKind
+    incident_ids: tuple[str, ...]
+    at: datetime
+    attempt: int
+    is_delivered: bool
+    error: str | None = None
+    """In our words, without the channel's URL or any secret."""
+    retry_after_s: float | None = None
+
+    def to_row(self) -> dict[str, Any]:
+        """Return the row as ``schemas.Notification`` describes it."""
+        return {
+            "delivery_id": f"{self.notice_id}-{self.attempt}",
+            "notification_id": self.notice_id,
+            "at": self.at,
+            "channel": self.channel,
+            "kind": self.kind,
+            "incident_ids_json": json.dumps(self.incident_ids),
+            "attempt": self.attempt,
+            "is_delivered": self.is_delivered,
+            "error": self.error,
+        }
