@@ -1,0 +1,134 @@
+"""The shapes that charts share: lines with an interval, ranked values with an interval, stacked bars."""
+
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+
+import plotly.graph_objects as go
+import polars as pl
+
+from dashboards.grain import runs
+from dashboards.numbers import safe
+from dashboards.theme import SERIES, canvas, faded
+
+TIME_AXIS: dict[str, Any] = {"type": "date", "hoverformat": "%a %d %b %H:%M UTC"}
+
+
+def moment(at: datetime) -> str:
+    """Return a UTC moment as plotly reads it; shorter than ISO, and without a zone that a browser would shift."""
+    return f"{at:%Y-%m-%d}" if (at.hour, at.minute, at.second) == (0, 0, 0) else f"{at:%Y-%m-%d %H:%M}"
+
+
+def say(figure: go.Figure, *notes: str, **facts: Any) -> go.Figure:
+    """Write down what the page must say beside the figure."""
+    said = dict(figure.layout.meta or {})
+    said["notes"] = [*said.get("notes", []), *(note for note in notes if note)]
+    figure.update_layout(meta={**said, **facts})
+    return figure
+
+
+def series(frame: pl.DataFrame) -> Iterator[tuple[str, pl.DataFrame]]:
+    """Yield each endpoint's rows in time order; the location is named only where there are several."""
+    if frame.is_empty():
+        return
+    several = frame.get_column("location").n_unique() > 1
+    for keys, rows in sorted(frame.group_by("endpoint_id", "location"), key=lambda pair: str(pair[0])):
+        yield f"{keys[0]} · {keys[1]}" if several else str(keys[0]), rows.sort("at")
+
+
+def add_interval_line(
+    figure: go.Figure,
+    rows: pl.DataFrame,
+    *,
+    name: str,
+    value: str,
+    low: str,
+    high: str,
+    n: str,
+    unit: str,
+    step: timedelta,
+    colour: str,
+    digits: int = 0,
+) -> None:
+    """Add a line with its interval as a band; both stop where measurements are missing.
+
+    The hover says the value, its 95 % interval and n. Two traces: the band (a polygon per run) and the line.
+    """
+    rows = rows.filter(pl.col(value).is_not_null())
+    if rows.is_empty():
+        return
+    moments = rows.get_column("at").to_list()
+    x, y, facts = [moment(at) for at in moments], rows.get_column(value).to_list(), rows.select(low, high, n).rows()
+    lows, highs = rows.get_column(low).to_list(), rows.get_column(high).to_list()
+    line_x: list[str | None] = []
+    line_y: list[float | None] = []
+    line_facts: list[tuple[Any, ...]] = []
+    ring_x: list[str | None] = []
+    ring_y: list[float | None] = []
+    for run in runs(moments, step):
+        line_x += [*(x[at] for at in run), None]
+        line_y += [*(y[at] for at in run), None]
+        line_facts += [*(facts[at] for at in run), (None, None, None)]
+        known = [at for at in run if lows[at] is not None and highs[at] is not None]
+        if len(known) > 1:
+            ring_x += [*(x[at] for at in known), *(x[at] for at in reversed(known)), None]
+            ring_y += [*(highs[at] for at in known), *(lows[at] for at in reversed(known)), None]
+    if ring_x:
+        figure.add_scatter(
+            x=ring_x[:-1],
+            y=ring_y[:-1],
+            name=f"{safe(name)} 95 %",
+            legendgroup=safe(name),
+            showlegend=False,
+            fill="toself",
+            fillcolor=faded(colour, 0.16),
+            line={"width": 0},
+            mode="lines",
+            hoverinfo="skip",
+        )
+    figure.add_scatter(
+        x=line_x[:-1],
+        y=line_y[:-1],
+        customdata=line_facts[:-1],
+        name=safe(name),
+        legendgroup=safe(name),
+        mode="lines+markers",
+        marker={"size": 4, "color": colour},
+        line={"width": 1.6, "color": colour},
+        hovertemplate=(
+            f"%{{x}}<br>%{{y:,.{digits}f}} {unit} (95 %: %{{customdata[0]:,.{digits}f}}–%{{customdata[1]:,.{digits}f}})"
+            "<br>n = %{customdata[2]}<extra>%{fullData.name}</extra>"
+        ),
+    )
+
+
+def colour(at: int) -> str:
+    """Return the colour of the n-th series."""
+    return SERIES[at % len(SERIES)]
+
+
+def ranked(names: Sequence[str], *, row_px: int = 26, head_px: int = 84, **layout: Any) -> go.Figure:
+    """Return a canvas with one row per name, the first on top; names are escaped and shortened on a phone."""
+    figure = canvas(max(140, head_px + row_px * len(names)), **layout)
+    figure.update_yaxes(
+        type="category",
+        categoryorder="array",
+        categoryarray=list(reversed(names)),
+        tickmode="array",
+        tickvals=list(names),
+        ticktext=[safe(name) for name in names],
+        range=[-0.6, len(names) - 0.4],
+        showgrid=False,
+    )
+    return say(figure, labels="y")
+
+
+def points(figure: go.Figure) -> int:
+    """Return how many marks a figure draws: cells of a heat map, values of any other trace."""
+    total = 0
+    for trace in figure.data:
+        if trace.type == "heatmap":
+            total += sum(len(row) for row in trace.z or ())
+        else:
+            total += len(trace.x if trace.x is not None else trace.y if trace.y is not None else ())
+    return total

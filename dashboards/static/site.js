@@ -1,0 +1,100 @@
+/* Theme, age of the page, charts. No framework, no network: data is in the page. */
+(function () {
+  "use strict";
+  var root = document.documentElement;
+  var dark = window.matchMedia("(prefers-color-scheme: dark)");
+  var holder = document.getElementById("data");
+  var page = holder ? JSON.parse(holder.textContent) : { figures: {}, templates: {} };
+  var drawn = {};
+
+  function theme() {
+    return root.dataset.theme || (dark.matches ? "dark" : "light");
+  }
+
+  /* A phone has no room for long names or for a legend of bands beside the plot. */
+  function fit(id, box) {
+    var figure = page.figures[id];
+    var layout = JSON.parse(JSON.stringify(figure.layout));
+    var narrow = box.clientWidth < 560;
+    layout.template = page.templates[printing ? "light" : theme()];
+    layout.autosize = true;
+    if (narrow) {
+      layout.dragmode = false;
+      if (layout.meta && layout.meta.labels === "y" && layout.yaxis && layout.yaxis.ticktext) {
+        layout.yaxis.ticktext = layout.yaxis.ticktext.map(function (text) {
+          var name = text.indexOf("/") >= 0 ? text.slice(text.lastIndexOf("/") + 1) : text;
+          return name.length > 17 ? name.slice(0, 16) + "…" : name;
+        });
+      }
+    }
+    var data = figure.data;
+    if (narrow) {
+      data = figure.data.map(function (trace) {
+        if (!trace.colorbar) { return trace; }
+        var bar = Object.assign({}, trace.colorbar, { len: Math.min(trace.colorbar.len, box.clientWidth - 24), xref: "container" });
+        bar.tickfont = { size: 9 };
+        return Object.assign({}, trace, { colorbar: bar, xgap: trace.z[0].length > 40 ? 0 : trace.xgap });
+      });
+    }
+    return { data: data, layout: layout };
+  }
+
+  function draw(box) {
+    var made = fit(box.id, box);
+    drawn[box.id] = box;
+    var touch = window.matchMedia("(pointer: coarse)").matches;
+    return window.Plotly.react(box, made.data, made.layout, {
+      responsive: true,
+      displaylogo: false,
+      displayModeBar: touch ? false : "hover",
+      modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d", "toggleSpikelines"],
+      toImageButtonOptions: { format: "png", scale: 2, filename: box.id }
+    }).then(function () { box.dataset.drawn = "yes"; });
+  }
+
+  var printing = false;
+  function redraw() {
+    Object.keys(drawn).forEach(function (id) { draw(drawn[id]); });
+  }
+
+  function toggle() {
+    var next = theme() === "dark" ? "light" : "dark";
+    root.dataset.theme = next;
+    try { localStorage.setItem("arguslab-theme", next); } catch (refused) { /* file:// may refuse to remember */ }
+    redraw();
+  }
+
+  function spell(minutes) {
+    if (minutes < 120) { return Math.round(minutes) + " minutes"; }
+    if (minutes < 2880) { return Math.round(minutes / 60) + " hours"; }
+    return Math.round(minutes / 1440) + " days";
+  }
+
+  function age() {
+    var seconds = (Date.now() - Number(root.dataset.asOf)) / 1000;
+    var banner = document.getElementById("stale");
+    var old = seconds > Number(root.dataset.staleAfter);
+    banner.hidden = !old;
+    if (old) {
+      banner.textContent = "This page is " + spell(seconds / 60) + " old: what it says about “now” may no longer hold. "
+        + "Reload it; if it stays old, the monitor or its builds have stopped.";
+    }
+  }
+
+  document.getElementById("theme").addEventListener("click", toggle);
+  dark.addEventListener("change", function () { if (!root.dataset.theme) { redraw(); } });
+  age();
+  window.setInterval(age, 30000);
+
+  var boxes = Array.prototype.slice.call(document.querySelectorAll(".plot"));
+  if (boxes.length && window.Plotly) {
+    var watcher = new IntersectionObserver(function (entries) {
+      entries.forEach(function (entry) {
+        if (entry.isIntersecting) { watcher.unobserve(entry.target); draw(entry.target); }
+      });
+    }, { rootMargin: "600px" });
+    boxes.forEach(function (box) { watcher.observe(box); });
+    window.addEventListener("beforeprint", function () { printing = true; boxes.forEach(draw); });
+    window.addEventListener("afterprint", function () { printing = false; redraw(); });
+  }
+})();
