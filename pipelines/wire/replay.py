@@ -32,11 +32,12 @@ def replay(chunks: Sequence[Chunk], *, litellm_model: str | None) -> Transcript:
         return _document(chunks)
     feed = _Feed(chunks)
     parser = _parser(litellm_model, feed)
-    seen, events = Transcript(), list[Event]()
+    seen, events, has_token = Transcript(), list[Event](), False
     try:
         for part in parser:
             fragment = _fragment(part)
-            seen = add_fragment(seen, fragment, is_first_token=not any(event.payloads for event in events))
+            seen = add_fragment(seen, fragment, is_first_token=not has_token)
+            has_token = has_token or bool(fragment.payloads)
             events.append(Event(feed.at_ns, fragment.payloads))
     except Exception as error:  # noqa: BLE001  whatever LiteLLM raises on these bytes is a fact about them
         stated = feed.stated_error()

@@ -11,7 +11,8 @@ from pipelines.wire.dialects.fragment import Frame
 from pipelines.wire.tape import Chunk
 
 BOM = b"\xef\xbb\xbf"
-_END_OF_LINE = re.compile(rb"\r\n|\n|\r")
+_ENDS_OF_LINES = re.compile(rb"(?:\r\n|\n|\r)+")
+_ONE_END = frozenset({b"\n", b"\r", b"\r\n"})
 _STRUCTURE = re.compile(rb'["\\{}\[\]]')
 _FIELDS = frozenset({b"data", b"event", b"id", b"retry"})
 
@@ -35,7 +36,10 @@ def whole(chunks: Sequence[Chunk]) -> Iterator[Frame]:
 
 
 def lines(chunks: Sequence[Chunk]) -> Iterator[tuple[int, bytes, bool]]:
-    """Yield (stamp, line, was ended) for lines ended by LF, CR or CRLF, cut anywhere."""
+    """Yield (stamp, line, was ended) for lines ended by LF, CR or CRLF, cut anywhere.
+
+    A run of blank lines may come as fewer: one says all that there is to say, and a flood of them costs nothing.
+    """
     pending = bytearray()
     after_cr = False
     is_first = True
@@ -47,12 +51,15 @@ def lines(chunks: Sequence[Chunk]) -> Iterator[tuple[int, bytes, bool]]:
         if after_cr and data.startswith(b"\n"):
             data = data[1:]
         start = 0
-        for match in _END_OF_LINE.finditer(data):
+        for match in _ENDS_OF_LINES.finditer(data):
             pending += data[start : match.start()]
             start = match.end()
-            yield at_ns, bytes(pending).removeprefix(BOM) if is_first else bytes(pending), True
+            line = bytes(pending).removeprefix(BOM) if is_first else bytes(pending)
             is_first = False
             pending.clear()
+            yield at_ns, line, True
+            if line and match.group() not in _ONE_END:
+                yield at_ns, b"", True
         after_cr = data.endswith(b"\r")
         pending += data[start:]
     if pending:

@@ -7,6 +7,9 @@ from pipelines.wire.dialects.fragment import Fragment, Malformed, Reader, WireEr
 from pipelines.wire.reading import Event, Usage
 from pipelines.wire.tape import Chunk
 
+MAX_FRAMES = 100_000
+"""A probe asks for a few hundred tokens: a flood of events must not hold up the judging of everybody else."""
+
 
 @dataclass(frozen=True)
 class Transcript:
@@ -39,7 +42,11 @@ def transcribe(reader: Reader, chunks: Sequence[Chunk]) -> Transcript:
     """Return what the body says in one dialect. Never raises on any bytes."""
     events: list[Event] = []
     seen = Transcript()
-    for frame in reader.frames(chunks):
+    has_token = False
+    for number, frame in enumerate(reader.frames(chunks)):
+        if number >= MAX_FRAMES:
+            seen = replace(seen, problem=seen.problem or f"more than {MAX_FRAMES} events")
+            break
         if frame.is_whole:
             seen = replace(seen, is_whole=True)
         try:
@@ -49,7 +56,8 @@ def transcribe(reader: Reader, chunks: Sequence[Chunk]) -> Transcript:
             if not frame.is_cut:
                 seen = replace(seen, problem=seen.problem or str(error))
             continue
-        seen = add_fragment(seen, fragment, is_first_token=not any(event.payloads for event in events))
+        seen = add_fragment(seen, fragment, is_first_token=not has_token)
+        has_token = has_token or bool(fragment.payloads)
         if fragment.is_event:
             events.append(Event(frame.at_ns, fragment.payloads))
         if fragment.is_terminal:
