@@ -113,9 +113,9 @@ def capture(provider: str, arguments: dict[str, Any], google_token: str | None) 
                 return transport.sent
             if isinstance(error, litellm.BadRequestError) and "LLM Provider NOT provided" in str(error):
                 raise CompileError("unknown_provider", f"LiteLLM {_version()} knows no provider called {provider!r}")
-            errors.append(f"{type(error).__name__}: {error}")
             if isinstance(error, litellm.UnsupportedParamsError):
-                break
+                raise CompileError("bad_value", f"{provider} does not take these params: {str(error)[:200]}")
+            errors.append(f"{type(error).__name__}: {error}")
     raise CompileError("unsupported", f"LiteLLM cannot compile this request for {provider}: {errors[0][:300]}")
 
 

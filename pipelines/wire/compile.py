@@ -35,7 +35,7 @@ from pipelines.wire.template import (
     template_of,
 )
 
-__all__ = ["CompileError", "compile_many", "compile_request"]
+__all__ = ["CompileError", "compile_many", "compile_request", "live_arguments"]
 
 _NO_KEY: Final = "arguslab-no-key"
 _CLIENTS_OWN: Final = frozenset(
@@ -97,6 +97,17 @@ def compile_many(
         except CompileError as error:
             compiled.append(error)
     return compiled
+
+
+def live_arguments(
+    endpoint: Endpoint, probe: Probe, max_tokens: int, env: Mapping[str, str]
+) -> tuple[dict[str, Any], tuple[str, ...]]:
+    """Return the arguments of ``litellm.acompletion`` for an endpoint that cannot be compiled, and its secrets."""
+    credentials = credentials_for(endpoint, env)
+    secrets = credentials.secrets
+    arguments = _arguments(endpoint, probe.prompt, max_tokens, credentials, secrets)
+    own = endpoint.headers | {name: secrets[variable] for name, variable in endpoint.headers_env.items()}
+    return arguments | ({"extra_headers": own} if own else {}), tuple(dict.fromkeys(secrets.values()))
 
 
 def _load(text: str | None) -> Template | None:
