@@ -44,11 +44,14 @@ REFUSALS: dict[str, Refusal] = {
         ("requests", "rate_limit_exceeded"), "rate_limit_error", "RESOURCE_EXHAUSTED", "ThrottlingException", _PATIENCE,
     ),
     "overloaded_529": Refusal(
-        529, "Overloaded", ("server_error", "overloaded"), "overloaded_error", "UNAVAILABLE", "ServiceUnavailableException",
+        529, "Overloaded", ("server_error", "overloaded"), "overloaded_error",
+        "UNAVAILABLE",
+        "ServiceUnavailableException",
     ),
     "overloaded_503": Refusal(
         503, "The model is overloaded. Please try again later.", ("server_error", None), "overloaded_error",
-        "UNAVAILABLE", "ServiceUnavailableException",
+        "UNAVAILABLE",
+        "ServiceUnavailableException",
     ),
     "model_not_found": Refusal(
         404, "The model `{model}` does not exist or you do not have access to it",
@@ -56,7 +59,8 @@ REFUSALS: dict[str, Refusal] = {
     ),
     "model_retired": Refusal(
         400, "The model `{model}` has been decommissioned and is no longer supported",
-        ("invalid_request_error", "model_decommissioned"), "invalid_request_error", "INVALID_ARGUMENT", "ValidationException",
+        ("invalid_request_error", "model_decommissioned"), "invalid_request_error",
+        "INVALID_ARGUMENT", "ValidationException",
     ),
     "bad_request": Refusal(
         400, "temperature must be between 0 and 2", ("invalid_request_error", None), "invalid_request_error",
@@ -67,7 +71,8 @@ REFUSALS: dict[str, Refusal] = {
         "INTERNAL", "InternalServerException",
     ),
     "unavailable": Refusal(
-        503, "Service temporarily unavailable", ("server_error", None), "api_error", "UNAVAILABLE", "InternalServerException",
+        503, "Service temporarily unavailable", ("server_error", None), "api_error",
+        "UNAVAILABLE", "InternalServerException",
     ),
 }  # fmt: skip
 

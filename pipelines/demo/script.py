@@ -1,6 +1,7 @@
 """From an answer, its pace and a fault to a script: what is sent when, and how the connection ends. Pure."""
 
 import gzip
+import re
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -162,7 +163,7 @@ def _openai_only(name: str, voice: Voice, said: Speech, pace: Pace) -> list[Step
 
 def impostor(model: str) -> str:
     """Return another version of the same family: ``steady-2`` becomes ``steady-mini-7``."""
-    return f"{model.split('-')[0].split(':')[0]}-mini-7"
+    return re.split(r"[-:]", model, maxsplit=1)[0] + "-mini-7"
 
 
 def _broken_stream(fault: Fault, voice: Voice, said: Speech, good: list[Step]) -> Script:
