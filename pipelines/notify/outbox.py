@@ -13,9 +13,9 @@ from pipelines.notify.incidents.events import Event
 from pipelines.notify.incidents.machine import judged
 from pipelines.notify.incidents.notices import Edge
 from pipelines.notify.incidents.policy import Policy
+from pipelines.notify.incidents.result import Step
 from pipelines.notify.incidents.state import AlertState, Tracker, key_of
-from pipelines.notify.incidents.step import Step
-from pipelines.notify.model import DeliveryResult, Incident, Outgoing
+from pipelines.notify.model import DeliveryResult, Incident, Notice, Outgoing
 from pipelines.notify.promises.catalog import PROMISES
 from pipelines.notify.promises.verdict import Verdict
 from pipelines.notify.routing import channels_of
@@ -35,7 +35,8 @@ def due(state: AlertState, now: datetime) -> tuple[Outgoing, ...]:
 
 def wait_after(tries: int, retry_after_s: float | None = None) -> timedelta:
     """Return how long to wait after that many failed tries; a channel may ask for more, up to the longest wait."""
-    backoff = min(FIRST_WAIT * 2 ** min(max(tries - 1, 0), 10), LONGEST_WAIT)
+    doublings = min(max(tries - 1, 0), 10)
+    backoff = min(FIRST_WAIT * float(2**doublings), LONGEST_WAIT)
     return min(max(backoff, timedelta(seconds=retry_after_s or 0)), LONGEST_WAIT)
 
 
@@ -44,7 +45,7 @@ def delivered(state: AlertState, result: DeliveryResult, now: datetime, policy: 
     outbox = tuple(o for o in state.outbox if o.notice.notice_id != result.notice_id)
     failing = {name: count for name, count in state.failing.items() if name != result.channel}
     state = state.model_copy(update={"outbox": outbox, "failing": failing})
-    return _channel(state, result.channel, None, 0, now, policy)
+    return _channel(state, result, now, policy)
 
 
 def failed(state: AlertState, result: DeliveryResult, now: datetime, policy: Policy) -> Step:
@@ -65,14 +66,14 @@ def failed(state: AlertState, result: DeliveryResult, now: datetime, policy: Pol
         outbox = tuple(later if o is outgoing else o for o in state.outbox)
     count = state.failing.get(result.channel, 0) + 1
     state = state.model_copy(update={"outbox": outbox, "failing": state.failing | {result.channel: count}})
-    told = _channel(state, result.channel, result.error, count, now, policy)
+    told = _channel(state, result, now, policy)
     return Step(told.state, (*events, *told.events), told.notices)
 
 
 def settle(state: AlertState, results: Sequence[DeliveryResult], now: datetime, policy: Policy) -> Step:
     """Return the state after a round of deliveries, in order."""
     events: list[Event] = []
-    made = []
+    made: list[Notice] = []
     for result in results:
         after = (delivered if result.is_delivered else failed)(state, result, now, policy)
         state = after.state
@@ -123,8 +124,9 @@ def _given_up(incident: Incident, notice_id: str, now: datetime, summary: str) -
     )
 
 
-def _channel(state: AlertState, channel: str, error: str | None, count: int, now: datetime, policy: Policy) -> Step:
+def _channel(state: AlertState, result: DeliveryResult, now: datetime, policy: Policy) -> Step:
     """Return the state in which the channel's own incident follows its failures."""
+    channel, count, error = result.channel, state.failing.get(result.channel, 0), result.error
     key, row = key_of("channel_delivers", channel), PROMISES["channel_delivers"]
     before = state.trackers.get(key) or Tracker()
     finding = "kept" if not count else "broken" if count >= BROKEN_AFTER else "insufficient"

@@ -11,26 +11,19 @@ from datetime import UTC, datetime, timedelta
 from itertools import groupby
 
 from pipelines.fleet.models import Severity
+from pipelines.notify import outbox
 from pipelines.notify.incidents import machine, notices
 from pipelines.notify.incidents.commands import Command, apply_command
 from pipelines.notify.incidents.edges import Change, Scene, compare, described, resolve
 from pipelines.notify.incidents.events import Event
 from pipelines.notify.incidents.notices import Edge, Told
 from pipelines.notify.incidents.policy import Policy, promise_of
+from pipelines.notify.incidents.result import Step
 from pipelines.notify.incidents.state import AlertState, Tracker, key_of
 from pipelines.notify.model import Notice, State
 from pipelines.notify.promises.verdict import Verdict
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@dataclass(frozen=True)
-class Step:
-    """The next state, the events to land, and the notices that joined the outbox."""
-
-    state: AlertState
-    events: tuple[Event, ...] = ()
-    notices: tuple[Notice, ...] = ()
 
 
 @dataclass
@@ -244,6 +237,9 @@ def _finish(fold: _Fold, now: datetime) -> None:
     told, events = notices.remind(fold.state, fold.policy, now)
     fold.accept(told)
     fold.events += events
+    pruned = outbox.prune(fold.state, now, fold.policy)
+    fold.state = pruned.state
+    fold.events += pruned.events
 
 
 def _drop_unwatched(fold: _Fold, now: datetime) -> None:

@@ -8,13 +8,11 @@ from typing import Any
 import polars as pl
 
 from pipelines.fleet.models import Endpoint
-from pipelines.fleet.units import Money, Period
 from pipelines.notify.promises.case import Case, error_mix, mix_text
 from pipelines.notify.promises.catalog import FLEET
 from pipelines.notify.promises.inputs import Inputs
 from pipelines.notify.promises.verdict import Finding, Verdict
 
-DAYS: dict[Period, int] = {"day": 1, "week": 7, "month": 30, "quarter": 91, "year": 365}
 CLIENT_FAULT_SHARE, CLIENT_FAULT_LEAST = 0.1, 3
 LOOP_LAG_US = 250_000
 """Event-loop lag above which an attempt is our fault; source: the probing reference, class 1."""
@@ -23,11 +21,6 @@ REFERENCE_ERROR_US = 50_000
 MOST_NAMED = 20
 
 Facts = Mapping[str, Mapping[str, Any]]
-
-
-def usd_per_day(money: Money) -> Decimal:
-    """Return an amount per period as dollars per day."""
-    return money.usd / DAYS[money.per]
 
 
 def quiet_limit(endpoint: Endpoint) -> timedelta:
@@ -95,7 +88,7 @@ def budgets(inputs: Inputs) -> Iterator[Verdict]:
 
 def _budget(inputs: Inputs, project: str) -> Decimal:
     settings = inputs.fleet.projects.get(project) or inputs.fleet.projects.get("default")
-    return usd_per_day(settings.probe_budget) if settings else Decimal(1)
+    return settings.probe_budget.usd_per_day if settings else Decimal(1)
 
 
 def is_over_budget(inputs: Inputs, project: str) -> bool:
