@@ -48,7 +48,7 @@ _ROWS = (
     Persona("steady-2", "openai", "fast and dull, as one would wish", 0.18, 60.0),
     Persona("bundling-1", "openai", "sends eight tokens in every event", 0.30, 80.0, tokens_per_event=8),
     Persona("reasoning-3", "openai", "thinks for sixty tokens before it answers", 0.35, 110.0, reasoning_tokens=60),
-    Persona("flaky-1", "openai", "fails one time in twelve, each time anew", 0.25, 45.0, 0.35, habit="mixed", rate=0.08),
+    Persona("flaky-1", "openai", "fails one time in twelve", 0.25, 45.0, 0.35, habit="mixed", rate=0.08),
     Persona("rate-limited-1", "openai", "refuses a third of its busy minutes", 0.22, 50.0, habit="limited", rate=0.3),
     Persona("wrong-answer-1", "openai", "cannot always multiply", 0.20, 70.0, habit="wrong", rate=0.12),
     Persona("slow-2", "anthropic", "two seconds to its first token", 2.0, 25.0, 0.2),

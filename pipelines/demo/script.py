@@ -123,7 +123,7 @@ def _document(fault: Fault, voice: Voice, said: Speech, pace: Pace) -> Script:
     if fault.name == "endless":
         return _stream(voice, [Step(0.0, _filler(voice.dialect)) for _ in range(256)])
     if fault.name == "garbage":
-        return Script(None, (), (Step(0.01, b"\x00\x01 this is no HTTP \xff\r\n\r\n"),), "close")
+        return Script(None, (), (Step(0.01, b"\x00\x01 this is no HTTP \xff\r\n\r\n"),), "hang")
     return Script(None, (), (), "close")
 
 
