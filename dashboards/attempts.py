@@ -4,7 +4,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from dashboards.chart import Chart, sql_text
-from dashboards.draw import say
+from dashboards.draw import bar_days, say
 from dashboards.grain import fit_grain
 from dashboards.theme import SERIES, canvas
 from dashboards.uptime import uptime_strip
@@ -42,7 +42,7 @@ def phases(frame: pl.DataFrame) -> go.Figure:
             customdata=part.get_column("attempts").to_list(),
             hovertemplate="%{y:,.0f} ms (n = %{customdata:,})<extra>%{fullData.name}</extra>",
         )
-    figure.update_xaxes(type="date")
+    bar_days(figure, fit.frame)
     return say(figure, fit.note)
 
 
@@ -56,8 +56,8 @@ UPTIME = Chart(
     noun="counted attempts",
     figure=uptime_strip,
     sql=sql_text("""
-        select started_on, sum(attempts)::bigint as attempts, sum(counted)::bigint as counted, sum(good)::bigint as good,
-            sum(bad)::bigint as bad, sum(excluded)::bigint as excluded
+        select started_on, sum(attempts)::bigint as attempts, sum(counted)::bigint as counted,
+            sum(good)::bigint as good, sum(bad)::bigint as bad, sum(excluded)::bigint as excluded
         from fct_endpoint_daily
         where endpoint_id = $endpoint_id
             and started_on > cast(cast($as_of as timestamptz) at time zone 'UTC' as date) - 90
@@ -77,12 +77,13 @@ CHARTS = (
         figure=phases,
         sql=sql_text("""
             select started_on, count(*) as attempts,
-                avg(coalesce(dns_ms, 0)) as dns_ms, avg(coalesce(tcp_ms, 0)) as tcp_ms, avg(coalesce(tls_ms, 0)) as tls_ms,
+                avg(coalesce(dns_ms, 0)) as dns_ms, avg(coalesce(tcp_ms, 0)) as tcp_ms,
+                avg(coalesce(tls_ms, 0)) as tls_ms,
                 avg(ttfb_ms - coalesce(dns_ms, 0) - coalesce(tcp_ms, 0) - coalesce(tls_ms, 0)) as wait_ms,
                 avg(ttft_ms - ttfb_ms) as token_ms, avg(ttfo_ms - ttft_ms) as visible_ms
             from fct_probe
-            where endpoint_id = $endpoint_id and is_good and clock = 'wire' and ttft_ms is not null and ttfb_ms is not null
-                and kind in ('scheduled', 'confirm', 'backfill')
+            where endpoint_id = $endpoint_id and is_good and clock = 'wire' and ttft_ms is not null
+                and ttfb_ms is not null and kind in ('scheduled', 'confirm', 'backfill')
                 and started_at > cast($as_of as timestamptz) - interval 30 day
             group by all
             order by started_on
@@ -95,8 +96,8 @@ CHARTS = (
         empty="The first attempt appears with the next build.",
         noun="attempts",
         sql=sql_text("""
-            select started_at, kind, outcome, blame, is_counted, ttft_ms, ttfo_ms, e2e_ms, tps_decode, output_tokens,
-                status_code, response_model, cost_usd, coalesce(error_message, answer_preview) as said, probe_id
+            select started_at, kind, outcome, coalesce(error_message, answer_preview) as said, ttft_ms, ttfo_ms, e2e_ms,
+                tps_decode, output_tokens, status_code, response_model, blame, is_counted, cost_usd, probe_id
             from fct_probe
             where endpoint_id = $endpoint_id and started_at > cast($as_of as timestamptz) - interval 90 day
             order by started_at desc

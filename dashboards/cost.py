@@ -4,7 +4,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from dashboards.chart import Chart, sql_text
-from dashboards.draw import colour, ranked, say
+from dashboards.draw import bar_days, colour, ranked, say
 from dashboards.grain import LIMIT, fit_grain, largest
 from dashboards.numbers import dollars, safe
 from dashboards.theme import ACCENT, SEVERITY, canvas
@@ -52,7 +52,7 @@ def cost_daily(frame: pl.DataFrame) -> go.Figure:
             line={"dash": "dot", "width": 1.4, "color": SEVERITY["critical"]},
             annotation_text=f"budget {dollars(budget)} a day",
         )
-    figure.update_xaxes(type="date")
+    bar_days(figure, fit.frame)
     return say(figure, fit.note, _unpriced(frame), f"{rare} small projects are summed." if rare > 0 else "")
 
 

@@ -1,7 +1,7 @@
 """The shapes that charts share: lines with an interval, ranked values with an interval, stacked bars."""
 
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import plotly.graph_objects as go
@@ -11,7 +11,13 @@ from dashboards.grain import runs
 from dashboards.numbers import safe
 from dashboards.theme import SERIES, canvas, faded
 
+DAY_MS = 86_400_000
+_FEW = 72
+"""Up to here each point of a line gets a dot."""
 TIME_AXIS: dict[str, Any] = {"type": "date", "hoverformat": "%a %d %b %H:%M UTC"}
+_STEPS = [digit * 10**power for power in range(-1, 7) for digit in (1, 2, 5)]
+LOG_TICKS: dict[str, Any] = {"tickvals": _STEPS, "ticktext": [f"{step:,.{0 if step >= 1 else 1}f}" for step in _STEPS]}
+"""1, 2, 5 of each decade in full: plotly's own logarithmic ticks leave the zeros away."""
 
 
 def moment(at: datetime) -> str:
@@ -65,7 +71,9 @@ def add_interval_line(
     line_facts: list[tuple[Any, ...]] = []
     ring_x: list[str | None] = []
     ring_y: list[float | None] = []
+    has_lone = False
     for run in runs(moments, step):
+        has_lone |= len(run) == 1
         line_x += [*(x[at] for at in run), None]
         line_y += [*(y[at] for at in run), None]
         line_facts += [*(facts[at] for at in run), (None, None, None)]
@@ -92,7 +100,7 @@ def add_interval_line(
         customdata=line_facts[:-1],
         name=safe(name),
         legendgroup=safe(name),
-        mode="lines+markers",
+        mode="lines+markers" if has_lone or len(x) <= _FEW else "lines",
         marker={"size": 4, "color": colour},
         line={"width": 1.6, "color": colour},
         hovertemplate=(
@@ -100,6 +108,15 @@ def add_interval_line(
             "<br>n = %{customdata[2]}<extra>%{fullData.name}</extra>"
         ),
     )
+
+
+def bar_days(figure: go.Figure, rows: pl.DataFrame) -> None:
+    """Give day bars a true time axis, at least a week wide: one lonely day must not fill the page."""
+    days: list[date] = rows.get_column("at").sort().to_list()
+    first, last, half = days[0], days[-1], timedelta(hours=12)
+    start, end = datetime.combine(min(first, last - timedelta(days=6)), time.min), datetime.combine(last, time.min)
+    figure.update_xaxes(type="date", range=[moment(start - half), moment(end + half)])
+    figure.update_traces(width=0.82 * DAY_MS, selector={"type": "bar"})
 
 
 def colour(at: int) -> str:

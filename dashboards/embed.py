@@ -14,12 +14,12 @@ import plotly.graph_objects as go
 import polars as pl
 from markupsafe import Markup
 
-_SIGNIFICANT = 5
+_SIGNIFICANT = 4
 """Digits of a drawn number: finer than any screen, half the bytes."""
 
 
 def script_json(value: Any) -> Markup:
-    r"""Return JSON for a ``<script type="application/json">``: no ``<``, ``>``, ``&``, U+2028 or U+2029 stays literal."""
+    """Return JSON for a ``<script type="application/json">``: nothing in it can end the element."""
     text = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False, default=str)
     for char in "<>&\u2028\u2029":
         text = text.replace(char, f"\\u{ord(char):04x}")
@@ -27,7 +27,7 @@ def script_json(value: Any) -> Markup:
 
 
 def figure_json(figure: go.Figure) -> dict[str, Any]:
-    """Return a figure as a JSON object, numbers to five digits, without its template: the page holds that once."""
+    """Return a figure as a JSON object, numbers to four digits, without its template: the page holds that once."""
     raw = figure.to_plotly_json()
     layout = {key: value for key, value in raw["layout"].items() if key != "template"}
     trimmed: dict[str, Any] = _trim({"data": list(raw["data"]), "layout": layout})

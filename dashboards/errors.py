@@ -41,6 +41,7 @@ def error_mix(frame: pl.DataFrame) -> go.Figure:
             hovertemplate="%{y:,}<extra>%{fullData.name}</extra>",
         )
     figure.update_xaxes(**TIME_AXIS)
+    figure.update_traces(width=fit.step.total_seconds() * 900, offset=0)
     return say(figure, f"One bar per {fit.grain}.", f"{rare} rare outcomes are summed as “other”." if rare > 0 else "")
 
 

@@ -1,12 +1,12 @@
 """Incidents: when, how long, whether anybody was told."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import plotly.graph_objects as go
 import polars as pl
 
 from dashboards.chart import Chart, sql_text
-from dashboards.draw import ranked, say
+from dashboards.draw import moment, ranked, say
 from dashboards.grain import newest
 from dashboards.numbers import safe, span
 from dashboards.theme import SEVERITY, canvas
@@ -55,7 +55,8 @@ def incident_timeline(frame: pl.DataFrame) -> go.Figure:
             hovertemplate="%{y}<br><b>%{customdata[0]}</b> since %{customdata[1]}, %{customdata[2]}"
             "<br>%{customdata[3]}<extra>%{fullData.name}</extra>",
         )
-    figure.update_xaxes(type="date")
+    until: datetime = rows.get_column("as_of")[0]
+    figure.update_xaxes(type="date", range=[moment(until - timedelta(days=30)), moment(until + timedelta(hours=6))])
     return say(figure, note, "Striped bars are still open." if rows.get_column("is_open").any() else "")
 
 
@@ -63,8 +64,8 @@ def _short(text: str, limit: int = 140) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-_COLUMNS = """incident_id, subject, promise, severity, last_state as state, started_at, opened_at, resolved_at,
-                duration_s, is_open, is_flapping, acknowledged_at, owner, summary"""
+_COLUMNS = """subject, promise, severity, last_state as state, started_at, duration_s, summary, resolved_at,
+                opened_at, is_open, is_flapping, acknowledged_at, owner, incident_id"""
 
 CHARTS = (
     Chart(

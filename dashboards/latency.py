@@ -6,7 +6,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from dashboards.chart import Chart, sql_text
-from dashboards.draw import TIME_AXIS, add_interval_line, colour, moment, ranked, say, series
+from dashboards.draw import LOG_TICKS, TIME_AXIS, add_interval_line, colour, moment, ranked, say, series
 from dashboards.grain import fit_grain
 from dashboards.numbers import safe
 from dashboards.theme import ACCENT, MUTED, SERIES, canvas
@@ -18,7 +18,8 @@ def ttft_ranking(frame: pl.DataFrame) -> go.Figure:
     """Return each endpoint's median TTFT with its interval, its p95 and its promise, fastest on top.
 
     Args:
-        frame: endpoint_id, n_ttft, ttft_p50_ms with _low and _high, ttft_p95_ms, ttft_slo_ms; null where n is too small.
+        frame: endpoint_id, n_ttft, ttft_p50_ms, ttft_p50_low_ms, ttft_p50_high_ms, ttft_p95_ms, ttft_slo_ms;
+            null where n is too small.
     """
     rows = frame.filter(pl.col("ttft_p50_ms").is_not_null()).sort("ttft_p50_ms", "endpoint_id")
     if rows.is_empty():
@@ -59,7 +60,7 @@ def ttft_ranking(frame: pl.DataFrame) -> go.Figure:
                 marker={"symbol": symbol, "size": 10, "color": tone, "line": {"width": 2}},
                 hovertemplate=f"%{{y}}<br>{name} %{{x:,.0f}} ms<extra></extra>",
             )
-    figure.update_xaxes(title_text="ms, log scale", type="log", dtick="D2" if len(names) else None)
+    figure.update_xaxes(title_text="ms, log scale", type="log", **LOG_TICKS)
     short = rows.filter(pl.col("ttft_p95_ms").is_null()).height
     return say(figure, f"{short} without a p95: fewer than 20 good attempts." if short else "")
 
@@ -191,7 +192,7 @@ CHARTS = (
     Chart(
         key="tps_over_time",
         title="How has the decode speed changed?",
-        reading="Tokens per second after the first token (median, 95 % band); the wait for the first token is not in it.",
+        reading="Tokens per second after the first token (median, 95 % band), without the wait for the first.",
         empty="A line per endpoint appears after answers of two tokens or more.",
         suppressed="Answers that arrive in one event have no decode speed.",
         counted="n_tps",

@@ -1,15 +1,19 @@
 """Is the monitor itself to be trusted: was it awake, was it in its own way, does it fit on the disk."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
+from math import log10
 
 import plotly.graph_objects as go
 import polars as pl
 
 from dashboards.chart import Chart, sql_text
-from dashboards.draw import TIME_AXIS, moment, say
+from dashboards.draw import LOG_TICKS, TIME_AXIS, moment, say
 from dashboards.grain import LIMIT, fit_grain, largest, newest, runs
 from dashboards.numbers import safe, span
 from dashboards.theme import BLAME, MUTED, SERIES, canvas
+
+_SPOILED_MS = 250
+"""Event-loop lag from which an attempt is our own fault."""
 
 
 def _lines(
@@ -73,12 +77,25 @@ def own_error(frame: pl.DataFrame) -> go.Figure:
         "ms",
     )
     if figure.data:
-        figure.add_hline(
-            y=250,
+        figure.add_shape(
+            type="line",
+            xref="paper",
+            x0=0,
+            x1=1,
+            y0=_SPOILED_MS,
+            y1=_SPOILED_MS,
             line={"dash": "dot", "width": 1.4, "color": BLAME["provider"]},
-            annotation_text="attempts above do not count",
         )
-        figure.update_yaxes(type="log", rangemode="normal", dtick="D2")
+        figure.add_annotation(
+            text=f"lag above {_SPOILED_MS} ms: the attempt does not count",
+            xref="paper",
+            x=1,
+            xanchor="right",
+            y=log10(_SPOILED_MS),  # plotly takes an annotation's place on a log axis as an exponent
+            yanchor="bottom",
+            showarrow=False,
+        )
+        figure.update_yaxes(type="log", rangemode="normal", **LOG_TICKS)
     return figure
 
 
@@ -86,12 +103,13 @@ def blind_gaps(frame: pl.DataFrame) -> go.Figure:
     """Return the times without a sweep, as bars on a time line: nothing is known about them.
 
     Args:
-        frame: location, blind_from_at, blind_until_at, gap_s; one row per gap.
+        frame: location, blind_from_at, blind_until_at, gap_s, as_of; one row per gap.
     """
     if frame.is_empty():
         return canvas()
     rows, note = newest(frame, "blind_from_at", LIMIT)
     figure = canvas(170, yaxis={"type": "category", "showgrid": False})
+    until: datetime = frame.get_column("as_of")[0]
     starts: list[datetime] = rows.get_column("blind_from_at").to_list()
     figure.add_bar(
         base=[f"{start:%Y-%m-%d %H:%M:%S}" for start in starts],
@@ -105,7 +123,7 @@ def blind_gaps(frame: pl.DataFrame) -> go.Figure:
         ],
         hovertemplate="%{y}<br>blind from %{customdata[0]} for %{customdata[1]}<extra></extra>",
     )
-    figure.update_xaxes(type="date")
+    figure.update_xaxes(type="date", range=[moment(until - timedelta(days=30)), moment(until)])
     return say(figure, note)
 
 
@@ -206,7 +224,8 @@ CHARTS = (
                 from gaps
                 group by all
             )
-            select gaps.location, gaps.blind_from_at, gaps.blind_until_at, gaps.gap_s
+            select gaps.location, gaps.blind_from_at, gaps.blind_until_at, gaps.gap_s,
+                cast($as_of as timestamptz) as as_of
             from gaps
             join usual using (location)
             where gaps.gap_s > greatest(600, 3 * usual.usual_s)
@@ -220,7 +239,14 @@ CHARTS = (
         empty="Appears after the first housekeeping run.",
         noun="measurements",
         figure=disk_use,
-        sql=_two_grains("max(files) as files, max(bytes) as bytes", "fct_disk_use", "measured_at", "part"),
+        sql=sql_text("""
+            select 'day' as grain, date_trunc('day', measured_at at time zone 'UTC') at time zone 'UTC' as "at", part,
+                max(files) as files, max(bytes) as bytes
+            from fct_disk_use
+            where measured_at > cast($as_of as timestamptz) - interval 90 day
+            group by all
+            order by part, 2
+        """),
     ),
     Chart(
         key="discovery",
@@ -231,7 +257,8 @@ CHARTS = (
         sql=sql_text("""
             select provider, arg_max(outcome, discovered_at) as outcome, max(discovered_at) as asked_at,
                 max(discovered_at) filter (where outcome = 'ok') as last_ok_at,
-                arg_max(models_listed, discovered_at) as models_listed, arg_max(models_kept, discovered_at) as models_kept,
+                arg_max(models_listed, discovered_at) as models_listed,
+                arg_max(models_kept, discovered_at) as models_kept,
                 arg_max(message, discovered_at) as message
             from fct_discovery
             group by all

@@ -19,35 +19,41 @@ def wilson(good: int, counted: int) -> tuple[float, float] | None:
     return max(0.0, centre - half), min(1.0, centre + half)
 
 
-def percent(share: float | None) -> str:
-    """Return a share as percent, never rounded up to 100 % or down to 0 %."""
+def percent(share: float | None, digits: int | None = None) -> str:
+    """Return a share as percent, finer near 100 %, and never rounded up to 100 % or down to 0 %."""
     if share is None:
         return DASH
-    if share in (0, 1):
-        return f"{share:.0%}".replace("%", " %")
     points = 100 * share
-    digits = 1 if points < 99 else 2 if points < 99.9 else 3
+    if digits is None:
+        digits = _digits(share)
     text = f"{points:.{digits}f}"
-    if float(text) >= 100:
-        text = "99.999"
-    elif float(text) <= 0:
-        text = "0.01" if points >= 0.01 else "< 0.01"
+    if share < 1 and float(text) >= 100:
+        text = f"{100 - 10**-digits:.{digits}f}" if digits else "> 99"
+    elif share > 0 and float(text) <= 0:
+        text = f"< {10**-digits:g}"
+    elif "." in text:
+        text = text.rstrip("0").rstrip(".")
     return f"{text} %"
 
 
+def _digits(share: float) -> int:
+    return 1 if share < 0.99 else 2 if share < 0.999 else 3
+
+
 def interval(low: float | None, high: float | None) -> str:
-    """Return an interval of shares: ``98.1-99.9 %``."""
+    """Return an interval of shares: ``98.1–99.9 %``, both ends equally fine."""
     if low is None or high is None:
         return DASH
-    return f"{percent(low).removesuffix(' %')}–{percent(high)}"
+    digits = _digits(low)
+    return f"{percent(low, digits).removesuffix(' %')}–{percent(high, digits)}"
 
 
 def milliseconds(value: float | None) -> str:
-    """Return a duration in ms, in seconds from ten seconds up."""
+    """Return a duration in ms, in seconds from one second up."""
     if value is None:
         return DASH
-    if value >= 10_000:
-        return f"{value / 1000:.1f} s"
+    if value >= 1_000:
+        return f"{value / 1000:.{2 if value < 10_000 else 1}f} s"
     return f"{value:,.0f} ms" if value >= 10 else f"{value:.1f} ms"
 
 
@@ -96,7 +102,6 @@ def safe(text: object) -> str:
 _SUFFIXES = (
     ("_ms", "ms"),
     ("_usd", "USD"),
-    ("_s", "s"),
     ("_at", "UTC"),
     ("_on", "UTC day"),
 )
@@ -107,7 +112,7 @@ def heading(column: str) -> str:
     for suffix, unit in _SUFFIXES:
         if column.endswith(suffix):
             return f"{column.removesuffix(suffix).replace('_', ' ')} ({unit})"
-    return column.replace("_", " ")
+    return column.removesuffix("_s").replace("_", " ")
 
 
 _SHARES = ("uptime", "ratio", "_left", "_spent", "_slo", "share")
@@ -126,7 +131,9 @@ def cell(column: str, value: object) -> str:
             return value.isoformat()
         case _ if column.endswith("_usd") and isinstance(value, Decimal | float | int):
             return dollars(value)
-        case float() if any(mark in column for mark in _SHARES) and not column.endswith(("_ms", "_s")):
+        case float() | int() if column.endswith("_s"):
+            return span(value)
+        case float() if any(mark in column for mark in _SHARES) and not column.endswith("_ms"):
             return percent(value)
         case float():
             return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"

@@ -15,8 +15,8 @@ _MIN_N = 5
 _BURN_STEPS = (
     ("< 1", 0.0, "#8fc3e0"),
     ("1-6", 1.0, "#f2cf7c"),
-    ("6-14.4", 6.0, "#e8833a"),
-    ("≥ 14.4", 14.4, "#a3262a"),
+    ("6-14.4", 6.0, "#ee9a55"),
+    ("≥ 14.4", 14.4, "#e5705f"),
 )
 
 
@@ -28,9 +28,12 @@ def budget_left(frame: pl.DataFrame) -> go.Figure:
             verdict, is_supported.
     """
     rows = frame.filter(pl.col("budget_left").is_not_null() & pl.col("is_supported")).sort("budget_left", "endpoint_id")
-    unsupported = frame.height - rows.height
+    unsupported = (
+        frame.filter(~pl.col("is_supported").fill_null(value=False)).get_column("endpoint_id").sort().to_list()
+    )
+    named = ", ".join(unsupported[:5]) + (f" and {len(unsupported) - 5} more" if len(unsupported) > 5 else "")
     note = (
-        f"{unsupported} not drawn: at this probe rate their window holds too few attempts to show the promise at all."
+        f"Not drawn: {named}: at this probe rate the window holds too few attempts to show the promise at all."
         if unsupported
         else ""
     )
@@ -111,7 +114,7 @@ def burn_rates(frame: pl.DataFrame) -> go.Figure:
     if not any(value is not None for line in known for value in line):
         return canvas()
     names = rows.get_column("endpoint_id").to_list()
-    figure = ranked(names, row_px=26, head_px=96)
+    figure = ranked(names, row_px=26, head_px=48)
     edges = len(_BURN_STEPS)
     figure.add_heatmap(
         x=list(_WINDOWS),
@@ -129,42 +132,32 @@ def burn_rates(frame: pl.DataFrame) -> go.Figure:
         colorscale=[[edge / edges, tone] for at, (_, _, tone) in enumerate(_BURN_STEPS) for edge in (at, at + 1)],
         xgap=3,
         ygap=3,
-        colorbar={
-            "orientation": "h",
-            "x": 0,
-            "xanchor": "left",
-            "y": 1.0,
-            "yanchor": "bottom",
-            "thickness": 8,
-            "lenmode": "pixels",
-            "len": 260,
-            "tickvals": list(range(edges)),
-            "ticktext": [word for word, _, _ in _BURN_STEPS],
-        },
+        showscale=False,
+        textfont={"color": "#11161d", "size": 11},
     )
     figure.update_xaxes(type="category", side="bottom", showgrid=False)
-    return figure
+    return say(figure, legend=[(word, tone) for word, _, tone in _BURN_STEPS])
 
 
 def _step(burn: float) -> int:
     return max(at for at, (_, floor, _) in enumerate(_BURN_STEPS) if burn >= floor)
 
 
-_SLO_COLUMNS = """endpoint_id, provider, availability_slo, window_start_at, window_end_at, counted, bad, uptime, uptime_low,
-    uptime_high, budget_bad, budget_spent, budget_left, is_supported, verdict"""
-_BURN_COLUMNS = ", ".join(f"burn_{window}, n_{window}, bad_{window}" for window in _WINDOWS)
+_SLO_COLUMNS = """endpoint_id, provider, availability_slo, window_start_at, window_end_at, counted, bad, uptime,
+    uptime_low, uptime_high, budget_bad, budget_spent, budget_left, is_supported, verdict"""
+_BURN_COLUMNS = ",\n    ".join(f"burn_{window}, n_{window}, bad_{window}" for window in _WINDOWS)
 
 CHARTS = (
     Chart(
         key="budget_left",
         title="How much of each error budget is left?",
-        reading="The budget is what may fail in the whole window under the promise. Grey is unproven: too early to say.",
+        reading="The budget is what may fail in the whole window under the promise. Grey is unproven: too early.",
         empty="Appears with the first build after an endpoint with an availability promise was probed.",
-        suppressed="Promises that this probe rate cannot show are named, not drawn.",
+        suppressed="Promises that the probe rate cannot show are not drawn.",
         counted="counted",
         noun="counted attempts",
         figure=budget_left,
-        sql=f"select {_SLO_COLUMNS}\nfrom fct_slo\norder by budget_left nulls last, endpoint_id",  # noqa: S608 own literals
+        sql=f"select {_SLO_COLUMNS}\nfrom fct_slo\norder by budget_left nulls last, endpoint_id",
     ),
     Chart(
         key="burn_down",
@@ -192,7 +185,10 @@ CHARTS = (
         suppressed="Windows with fewer than 5 attempts stay empty.",
         noun="endpoints",
         figure=burn_rates,
-        sql=f"select endpoint_id, provider, {_BURN_COLUMNS}\nfrom fct_slo\norder by burn_1h desc nulls last, endpoint_id",  # noqa: S608 own literals
+        sql=f"""select endpoint_id, provider,
+    {_BURN_COLUMNS}
+from fct_slo
+order by burn_1h desc nulls last, endpoint_id""",
     ),
     Chart(
         key="promises",

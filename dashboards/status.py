@@ -149,7 +149,7 @@ def fleet(status: pl.DataFrame, incidents: pl.DataFrame, as_of: datetime) -> lis
         by_subject.setdefault(incident["subject"], []).append(incident)
     found: list[EndpointStatus] = []
     for row in status.iter_rows(named=True):
-        state, incident, reason = state_of(row, by_subject.get(row["endpoint_id"], []), as_of)
+        state, behind, reason = state_of(row, by_subject.get(row["endpoint_id"], []), as_of)
         bounds = wilson(row["good_24h"], row["counted_24h"])
         found.append(
             EndpointStatus(
@@ -158,9 +158,9 @@ def fleet(status: pl.DataFrame, incidents: pl.DataFrame, as_of: datetime) -> lis
                 model=row["model"],
                 project=row["project"],
                 state=state,
-                since=incident["started_at"] if incident else None,
+                since=behind["started_at"] if behind else None,
                 reason=reason,
-                incident_id=incident["incident_id"] if incident else None,
+                incident_id=behind["incident_id"] if behind else None,
                 last_attempt_at=row["last_attempt_at"],
                 last_outcome=row["last_outcome"],
                 attempts_24h=row["attempts_24h"],

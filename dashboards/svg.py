@@ -23,11 +23,21 @@ TONE: dict[State, str] = {
 _BADGE = {"good": "#1f6f95", "warn": "#a85a08", "calm": "#5d55a5", "blind": "#5d6775", "bad": "#b23226"}
 """White text on each has a contrast of at least 4.5 : 1."""
 
+_BADGE_SVG = (
+    '<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="20" role="img" aria-label="{name}: {word}">'
+    '<title>{name}: {word}</title><rect width="{width}" height="20" rx="4" fill="#2c3440"/>'
+    '<path d="M{edge} 0H{corner}a4 4 0 0 1 4 4v12a4 4 0 0 1-4 4H{edge}z" fill="{fill}"/>'
+    '<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" text-anchor="middle">'
+    '<text x="{name_at}" y="14" textLength="{name_width}" lengthAdjust="spacingAndGlyphs">{name}</text>'
+    '<text x="{word_at}" y="14" textLength="{word_width}" lengthAdjust="spacingAndGlyphs">{word}</text></g></svg>'
+)
+
 _MARKS: dict[State, str] = {
     "UP": '<circle cx="8" cy="8" r="7"/><path class="on" d="M4.6 8.3 7 10.7l4.5-5"/>',
     "DOWN": '<path d="M5 1h6l4 4v6l-4 4H5l-4-4V5z"/><path class="on" d="m5.4 5.4 5.2 5.2m0-5.2-5.2 5.2"/>',
     "DEGRADED": '<path d="M8 1 15.4 14.4H.6z"/><path class="on" d="M8 6v4m0 1.8v.4"/>',
-    "SUSPECT": '<path d="M8 .8 15.2 8 8 15.2.8 8z"/><path class="on" d="M6.3 6.6a1.8 1.8 0 1 1 2.6 1.6c-.6.3-.9.6-.9 1.3m0 1.7v.3"/>',
+    "SUSPECT": '<path d="M8 .8 15.2 8 8 15.2.8 8z"/>'
+    '<path class="on" d="M6.3 6.6a1.8 1.8 0 1 1 2.6 1.6c-.6.3-.9.6-.9 1.3m0 1.7v.3"/>',
     "RECOVERING": '<circle cx="8" cy="8" r="7"/><path class="on" d="M8 11.5v-7M5 7.4l3-3 3 3"/>',
     "FLAPPING": '<path d="M8 1 15.4 14.4H.6z"/><path class="on" d="m4.8 11.8 2-3 2 2 2.4-3.4"/>',
     "MAINTENANCE": '<rect x="1" y="1" width="14" height="14" rx="3"/><path class="on" d="M6 4.8v6.4m4-6.4v6.4"/>',
@@ -39,9 +49,9 @@ _MARKS: dict[State, str] = {
 
 def mark(state: State) -> Markup:
     """Return a state's own shape, 16 x 16, coloured by the page's style: told apart without colour."""
-    return Markup(
-        f'<svg class="mark" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">{_MARKS[state]}</svg>'
-    )  # noqa: S704 own literals
+    return Markup('<svg class="mark" viewBox="0 0 16 16" width="16" height="16" aria-hidden="true">{}</svg>').format(
+        Markup(_MARKS[state])  # noqa: S704 this module's own shapes
+    )
 
 
 def day_strip(hours: Sequence[Mapping[str, object]], as_of: datetime) -> Markup:
@@ -88,18 +98,19 @@ def _kind(counted: float, good: float) -> str:
 
 def badge(label: str, state: State) -> str:
     """Return a status badge: label left, state right, in words and colour, with a title for screen readers."""
-    name, word = html.escape(_short(label)), html.escape(state)
-    left, right = 12 + 6.6 * len(_short(label)), 12 + 7.2 * len(state)
-    width = left + right
-    return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" width="{width:.0f}" height="20" role="img" aria-label="{name}: {word}">'
-        f"<title>{name}: {word}</title>"
-        f'<rect width="{width:.0f}" height="20" rx="4" fill="#2c3440"/>'
-        f'<path d="M{left:.1f} 0H{width - 4:.1f}a4 4 0 0 1 4 4v12a4 4 0 0 1-4 4H{left:.1f}z" fill="{_BADGE[TONE[state]]}"/>'
-        '<g fill="#fff" font-family="Verdana,DejaVu Sans,sans-serif" font-size="11" text-anchor="middle">'
-        f'<text x="{left / 2:.1f}" y="14" textLength="{left - 12:.0f}" lengthAdjust="spacingAndGlyphs">{name}</text>'
-        f'<text x="{left + right / 2:.1f}" y="14" textLength="{right - 12:.0f}" lengthAdjust="spacingAndGlyphs">{word}</text>'
-        "</g></svg>"
+    text = _short(label)
+    left, right = 12 + 6.6 * len(text), 12 + 7.2 * len(state)
+    return _BADGE_SVG.format(
+        name=html.escape(text),
+        word=state,
+        width=f"{left + right:.0f}",
+        edge=f"{left:.1f}",
+        corner=f"{left + right - 4:.1f}",
+        fill=_BADGE[TONE[state]],
+        name_at=f"{left / 2:.1f}",
+        name_width=f"{left - 12:.0f}",
+        word_at=f"{left + right / 2:.1f}",
+        word_width=f"{right - 12:.0f}",
     )
 
 

@@ -53,6 +53,8 @@ def _template(ink: str, soft: str, grid: str, raised: str) -> go.layout.Template
         "tickfont": {"color": soft, "size": 11},
         "title": {"font": {"color": soft, "size": 12}, "standoff": 8},
         "automargin": True,
+        "ticks": "outside",
+        "ticklen": 4,
     }
     return go.layout.Template(
         layout={
@@ -71,6 +73,7 @@ def _template(ink: str, soft: str, grid: str, raised: str) -> go.layout.Template
             "hovermode": "closest",
             "legend": {
                 "orientation": "h",
+                "traceorder": "normal",
                 "x": 0,
                 "y": 1.02,
                 "yanchor": "bottom",
@@ -84,7 +87,6 @@ def _template(ink: str, soft: str, grid: str, raised: str) -> go.layout.Template
             "annotationdefaults": {"font": {"color": soft, "size": 11}},
             "shapedefaults": {"line": {"color": soft}},
         },
-        data={"heatmap": [{"colorbar": {"outlinewidth": 0, "tickfont": {"color": soft, "size": 10}}}]},
     )
 
 
@@ -97,8 +99,13 @@ def templates() -> dict[str, dict[str, Any]]:
 
 
 def canvas(height: int = 320, **layout: Any) -> go.Figure:
-    """Return an empty figure in the light theme; the site swaps the template with the reader's theme."""
-    return go.Figure(layout={"template": templates()["light"], "height": height, **layout})
+    """Return an empty figure without a theme; the site applies its reader's, `themed` any other place's."""
+    return go.Figure(layout={"template": {}, "height": height, **layout})
+
+
+def themed(figure: go.Figure, theme: str = "light") -> go.Figure:
+    """Return a copy in the template ``arguslab``, light or dark, for a notebook or an export."""
+    return go.Figure(figure).update_layout(template=templates()[theme])
 
 
 def faded(colour: str, alpha: float) -> str:

@@ -7,7 +7,7 @@ import plotly.graph_objects as go
 import polars as pl
 
 from dashboards.chart import Chart, sql_text
-from dashboards.draw import ranked, say
+from dashboards.draw import bar_days, ranked, say
 from dashboards.grain import LIMIT
 from dashboards.numbers import interval, percent, safe, wilson
 from dashboards.theme import GOOD, MUTED, UPTIME_BANDS, canvas
@@ -59,7 +59,7 @@ def uptime_calendar(frame: pl.DataFrame) -> go.Figure:
         judged = [_judge(cells.get((name, day)), is_watched=day >= began[name]) for day in days]
         steps.append([step for step, _ in judged])
         hovers.append([text for _, text in judged])
-    figure = ranked(names, row_px=22, head_px=96)
+    figure = ranked(names, row_px=22, head_px=48)
     figure.add_heatmap(
         x=[day.isoformat() for day in days],
         y=names,
@@ -71,22 +71,10 @@ def uptime_calendar(frame: pl.DataFrame) -> go.Figure:
         colorscale=_steps(),
         xgap=1,
         ygap=2,
-        colorbar={
-            "orientation": "h",
-            "x": 0,
-            "xanchor": "left",
-            "y": 1.0,
-            "yanchor": "bottom",
-            "ypad": 4,
-            "thickness": 8,
-            "lenmode": "pixels",
-            "len": 420,
-            "tickvals": list(range(len(UPTIME_BANDS))),
-            "ticktext": [word for word, _ in UPTIME_BANDS],
-        },
+        showscale=False,
     )
     figure.update_xaxes(type="date", showgrid=False, hoverformat="%a %d %b %Y")
-    return say(figure, note)
+    return say(figure, note, legend=list(reversed(UPTIME_BANDS)))
 
 
 def _days(first: Any, last: Any, step: timedelta) -> list[date]:
@@ -189,7 +177,7 @@ def uptime_strip(frame: pl.DataFrame) -> go.Figure:
         hovertemplate="%{x|%a %d %b}<br>%{customdata}<extra></extra>",
     )
     figure.update_yaxes(tickformat=".0%", range=[0, 1.02])
-    figure.update_xaxes(type="date")
+    bar_days(figure, rows.rename({"started_on": "at"}))
     return say(figure, "One bar per day (UTC).")
 
 

@@ -23,6 +23,8 @@ class Drawn:
     id: str
     label: str
     height: int
+    legend: tuple[tuple[str, str], ...]
+    """Word and colour of each step of a heat map."""
     json: dict[str, Any]
 
 
@@ -80,10 +82,12 @@ def _draw(chart: Chart, frame: pl.DataFrame) -> tuple[list[Drawn], list[str]]:
         return figures, notes
     for label, part in _parts(chart, frame):
         figure: go.Figure = chart.figure(part)
-        notes += (figure.layout.meta or {}).get("notes", [])
+        said = figure.layout.meta or {}
+        notes += said.get("notes", [])
         if figure.data:
             name = f"{chart.key}-{slug(label)}" if label else chart.key
-            figures.append(Drawn(name, label, int(figure.layout.height or 320), figure_json(figure)))
+            steps = tuple((word, tone) for word, tone in said.get("legend", ()))
+            figures.append(Drawn(name, label, int(figure.layout.height or 320), steps, figure_json(figure)))
     return figures, notes
 
 

@@ -27,28 +27,19 @@
         });
       }
     }
-    var data = figure.data;
-    if (narrow) {
-      data = figure.data.map(function (trace) {
-        if (!trace.colorbar) { return trace; }
-        var bar = Object.assign({}, trace.colorbar, { len: Math.min(trace.colorbar.len, box.clientWidth - 24), xref: "container" });
-        bar.tickfont = { size: 9 };
-        return Object.assign({}, trace, { colorbar: bar, xgap: trace.z[0].length > 40 ? 0 : trace.xgap });
-      });
-    }
+    var data = !narrow ? figure.data : figure.data.map(function (trace) {
+      return trace.type === "heatmap" && trace.z[0].length > 40 ? Object.assign({}, trace, { xgap: 0 }) : trace;
+    });
     return { data: data, layout: layout };
   }
 
   function draw(box) {
     var made = fit(box.id, box);
     drawn[box.id] = box;
-    var touch = window.matchMedia("(pointer: coarse)").matches;
     return window.Plotly.react(box, made.data, made.layout, {
       responsive: true,
       displaylogo: false,
-      displayModeBar: touch ? false : "hover",
-      modeBarButtonsToRemove: ["lasso2d", "select2d", "autoScale2d", "toggleSpikelines"],
-      toImageButtonOptions: { format: "png", scale: 2, filename: box.id }
+      displayModeBar: false
     }).then(function () { box.dataset.drawn = "yes"; });
   }
 
@@ -94,6 +85,16 @@
       });
     }, { rootMargin: "600px" });
     boxes.forEach(function (box) { watcher.observe(box); });
+    Array.prototype.forEach.call(document.querySelectorAll("button.png"), function (button) {
+      button.hidden = false;
+      button.addEventListener("click", function () {
+        Array.prototype.forEach.call(button.closest("section").querySelectorAll(".plot"), function (box) {
+          draw(box).then(function () {
+            return window.Plotly.downloadImage(box, { format: "png", width: 1200, height: box.clientHeight, scale: 2, filename: box.id });
+          });
+        });
+      });
+    });
     window.addEventListener("beforeprint", function () { printing = true; boxes.forEach(draw); });
     window.addEventListener("afterprint", function () { printing = false; redraw(); });
   }
