@@ -49,6 +49,7 @@ class Reference:
         self._request: WireRequest | None = None
         self._true_ns = 0
         """What the server really did with the last request: first token written minus request read."""
+        self._handlers: set[asyncio.Task[None]] = set()
         self.samples: list[ReferenceSample] = []
 
     async def __aenter__(self) -> Self:
@@ -68,6 +69,8 @@ class Reference:
         if self._server is not None:
             self._server.close()
             await self._server.wait_closed()
+        if self._handlers:  # each ends by itself once it sees the client's connection closed
+            await asyncio.wait(self._handlers)
 
     async def _ask(self) -> Tape:
         assert self._slot is not None
@@ -91,6 +94,10 @@ class Reference:
             await asyncio.sleep(every_s)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        handler = asyncio.current_task()
+        assert handler is not None
+        self._handlers.add(handler)
+        handler.add_done_callback(self._handlers.discard)
         try:
             while True:
                 await reader.readuntil(b'{"stream":true}')

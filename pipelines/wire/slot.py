@@ -21,13 +21,17 @@ from pipelines.wire.network import Backend, Clock, Resolve, Resolver, Wire
 _KEEPALIVE_S: Final = 60.0
 
 
-@lru_cache(maxsize=64)
 def tls_context(tls: Tls, ca_file: str | None = None) -> ssl.SSLContext:
     """Return the shared context of a provider's TLS settings.
 
     ``ca_file`` is a bundle for this machine (what ``SSL_CERT_FILE`` names); the provider's own ``ca_file`` goes first.
     Raises OSError (ssl.SSLError is one) when a named file is missing or is no certificate.
     """
+    return _context(tls, ca_file)
+
+
+@lru_cache(maxsize=64)
+def _context(tls: Tls, ca_file: str | None) -> ssl.SSLContext:
     context = ssl.create_default_context(cafile=tls.ca_file or ca_file or certifi.where())
     if not tls.verify:
         context.check_hostname = False

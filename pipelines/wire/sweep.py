@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import ssl
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -22,7 +23,7 @@ from pipelines.wire.limits import Limiter
 from pipelines.wire.live import live_reading
 from pipelines.wire.network import Resolve, Resolver
 from pipelines.wire.outcomes import OUTCOMES
-from pipelines.wire.prices import PriceMap, cost_of
+from pipelines.wire.prices import PriceMap, cost_of, price_map
 from pipelines.wire.reading import Reading
 from pipelines.wire.record import MAX_BYTES, record
 from pipelines.wire.reference import Reference
@@ -45,8 +46,10 @@ class SweepSettings:
     budget_s: float = 45.0
     reserve_s: float = 1.0
     """Kept back from the budget for decoding and closing."""
-    jitter_s: float = 1.0
-    """Starts are spread over this time, each endpoint always at the same place."""
+    jitter_s: float = 0.01
+    """Starts are spread by this much per endpoint, evenly and always in the same order…"""
+    jitter_share: float = 0.05
+    """…and over this share of the budget at most."""
     confirm_after_s: tuple[float, ...] = (2.0, 3.0)
     """Pauses before the first, second… confirmation; the last one repeats."""
     min_attempt_s: float = 3.0
@@ -114,6 +117,7 @@ async def sweep(
 
     async with Reference(resolve=run.resolve) as reference:
         run.reference = reference
+        run.warm(wired)
         sampler = asyncio.create_task(reference.keep_probing()) if settings.with_reference else None
         try:
             tasks = [asyncio.create_task(one(job)) for job in wired]
@@ -161,10 +165,13 @@ async def _all(tasks: Sequence[asyncio.Task[None]], by: float, stop: asyncio.Eve
             await gathered
 
 
-def jitter(endpoint_id: str, spread_s: float) -> float:
-    """Return an endpoint's place within the spread: the same in every sweep, so that its interval is exact."""
-    digest = hashlib.sha256(endpoint_id.encode()).digest()
-    return spread_s * int.from_bytes(digest[:8], "big") / 2**64
+def offsets(endpoint_ids: Sequence[str], spread_s: float) -> dict[str, float]:
+    """Return when each endpoint starts, in seconds: evenly over the spread, in the order of a hash of the id.
+
+    The same endpoints get the same places in every sweep, models of one provider are strewn, and no two start at once.
+    """
+    order = sorted(endpoint_ids, key=lambda name: hashlib.sha256(name.encode()).digest())
+    return {name: spread_s * place / len(order) for place, name in enumerate(order)}
 
 
 @dataclass
@@ -181,6 +188,7 @@ class _Run:
     attempts: list[Attempt] = field(default_factory=list)
     unconfirmed: list[str] = field(default_factory=list)
     limiter: Limiter = field(default_factory=Limiter)
+    offsets: dict[str, float] = field(default_factory=dict)
     _starts: dict[str, int] = field(default_factory=dict)
     _idle: dict[str, list[Slot]] = field(default_factory=dict)
     _decoding: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -190,12 +198,27 @@ class _Run:
         self.began = self._loop.time()
         self.deadline = self.began + self.settings.budget_s - self.settings.reserve_s
 
+    def warm(self, jobs: Sequence[Job]) -> None:
+        """Do beforehand what would hold up an open stream (TLS contexts, clients, prices), then plan the starts."""
+        wanted: Counter[str] = Counter()
+        for job in jobs:
+            request = job.asks[0].request if job.asks else None
+            wanted[job.endpoint.provider] += 1
+            if request is not None and wanted[job.endpoint.provider] <= job.endpoint.limits.concurrency:
+                with suppress(OSError, ValueError):  # told by the attempt itself
+                    self._idle.setdefault(job.endpoint.provider, []).append(self._slot(job, request.url))
+        if self.prices is None:
+            self.prices = price_map()
+        spread = min(self.settings.jitter_s * len(jobs), self.settings.jitter_share * self.settings.budget_s)
+        self.offsets = offsets([job.endpoint.endpoint_id for job in jobs], spread)
+        self.began = self._loop.time()
+
     async def endpoint(self, job: Job) -> None:
         """Ask one endpoint, and again where its failure is worth confirming."""
         if job.error is not None:
             self._keep(self._attempt(job, 0, uncompiled(job.error), None))
             return
-        await asyncio.sleep(self.began + jitter(job.endpoint.endpoint_id, self.settings.jitter_s) - self._loop.time())
+        await asyncio.sleep(self.began + self.offsets[job.endpoint.endpoint_id] - self._loop.time())
         confirmations = min(len(job.asks), job.endpoint.promises.fail_threshold) - 1
         for number in range(confirmations + 1):
             if number > 0:
@@ -236,10 +259,14 @@ class _Run:
         return self._attempt(job, number, reading, tape)
 
     def _share(self, left: float, number: int, confirmations: int) -> float:
-        """Return the part of what is left that one confirmation may take, the pauses after it set aside."""
+        """Return the part of what is left that one confirmation may take, the pauses after it set aside.
+
+        Where the parts would be too short, the next one gets enough and the last ones go without.
+        """
         pauses = self.settings.confirm_after_s
         later = sum(pauses[min(after, len(pauses)) - 1] for after in range(number + 1, confirmations + 1))
-        return (left - later) / (confirmations - number + 1)
+        even = (left - later) / (confirmations - number + 1)
+        return max(even, min(left, self.settings.min_attempt_s))
 
     async def _record(self, job: Job, number: int, sched_ns: int, share: float) -> Tape | Reading:
         request = job.asks[number].request
@@ -280,10 +307,11 @@ class _Run:
                 await asyncio.sleep(0)
                 return reading
         except Exception as error:  # noqa: BLE001  a decoder's bug on one answer must not blind the whole fleet
+            problem = f"{type(error).__name__}: {error}"
             return Reading(
                 outcome="client_fault",
                 error_type="client_fault",
-                error_message=f"the answer could not be decoded ({type(error).__name__}: {error}); please report its tape",
+                error_message=f"the answer could not be decoded, please report its tape: {problem}",
                 end_ns=tape.end_ns,
                 body_bytes=sum(len(chunk.data) for chunk in tape.chunks),
             )
