@@ -25,6 +25,10 @@ def fleet_schema() -> dict[str, Any]:
         option = {"anyOf": [dict(inner), {"type": "null"}]}
         inner.clear()
         inner.update(option)
+    for section in schema["properties"].values():
+        if section.get("type") in ("object", "array"):
+            # `routes:` with all its lines commented out.
+            section["type"] = [section["type"], "null"]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "ArgusLab fleet.yaml", **schema}
 
 

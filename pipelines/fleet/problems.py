@@ -10,7 +10,7 @@ _SECRET_PREFIXES = re.compile(
     r"fw_|tgp_|csk-|nvapi-|eyJ[A-Za-z0-9_-]{8}|https://hooks\.slack\.com/\S|-----BEGIN)",
     re.IGNORECASE,
 )
-_TOKEN = re.compile(r"[^\s'\",()\[\]{}]+")
+_TOKEN = re.compile(r"[^\s'\"`,()\[\]{}]+")
 _LONG = 24
 """From this length on, letters of both cases mixed with digits are taken for a key, not for a name."""
 
