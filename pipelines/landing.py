@@ -90,19 +90,32 @@ class Landing:
             files.append(path)
         return Landed(name, good.height, tuple(files), bad.height, rejected_file, reasons)
 
-    def read(self, name: str, start: date | None = None, end: date | None = None) -> pl.LazyFrame:
+    def read(
+        self,
+        name: str,
+        start: date | None = None,
+        end: date | None = None,
+        *,
+        columns: Sequence[str] | None = None,
+        written_since: datetime | None = None,
+    ) -> pl.LazyFrame:
         """Return the table's rows of the days from ``start`` to ``end`` (both included), each key once.
 
+        ``columns`` narrows what is read (the key always is); ``written_since`` leaves out files last written before.
         A file that is no Parquet is moved to ``quarantine/`` and left out; `quarantined` tells of it.
         """
         table = TABLES[name]
-        schema = polars_schema(table)
+        whole = polars_schema(table)
+        wanted = [column for column in whole if columns is None or column in columns or column == table.key]
+        schema = pl.Schema({column: whole[column] for column in wanted})
         for attempt in range(3):
             files = [path for day, path in self._files(table) if _within(day, start, end)]
+            if written_since is not None:
+                files = [path for path in files if self._written(path) >= written_since]
             if not files:
                 return pl.LazyFrame(schema=schema)
             try:
-                frame = pl.concat([self._scan(files, schema).collect()])
+                frame = self._scan(files, whole).select(wanted).collect()
             except (pl.exceptions.ComputeError, OSError, pl.exceptions.PolarsError):
                 # Either a file is broken, or a compaction removed what we had listed: look again.
                 if not self.quarantine_broken(name) and attempt == 2:
@@ -225,9 +238,15 @@ class Landing:
         info = self._fs.info(path)
         return f"{_name(path)}:{info['size']}:{info.get('mtime') or info.get('ETag') or info.get('LastModified')}"
 
+    def _written(self, path: str) -> datetime:
+        try:
+            modified: datetime = self._fs.modified(path)
+        except FileNotFoundError:  # compacted away since it was listed: its rows are in the archive, which is newer
+            return datetime.min.replace(tzinfo=UTC)
+        return modified.astimezone(UTC)
+
     def _age(self, path: str) -> timedelta:
-        modified: datetime = self._fs.modified(path)
-        return self.now() - modified.astimezone(UTC)
+        return self.now() - self._written(path)
 
     def _is_whole(self, path: str) -> bool:
         try:

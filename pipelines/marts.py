@@ -24,6 +24,8 @@ from pipelines.resources import HomeResource, is_running, markdown_table
 from pipelines.warehouse import publish
 
 PROJECT_DIR = Path(__file__).parents[1] / "dbt_project"
+DBT = str(Path(sys.executable).with_name("dbt"))
+"""The environment's own dbt, whatever the PATH says."""
 WATCHED = ("probe_ticks", "discovery_results", "incident_events", "disk_use")
 """Tables whose new files call for a refresh; every other table lands together with one of these."""
 
@@ -34,7 +36,10 @@ class Translator(DagsterDbtTranslator):
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
         """Return the key named in ``meta.dagster.asset_key`` (a landed table), else the model's own name."""
         named = (dbt_resource_props.get("meta") or {}).get("dagster", {}).get("asset_key")
-        return dg.AssetKey(named or dbt_resource_props["name"])
+        if named:
+            return dg.AssetKey(named)
+        name = dbt_resource_props["name"]
+        return dg.AssetKey(["live", name] if "live" in dbt_resource_props["fqn"] else name)
 
 
 def target_dir(home: Home) -> Path:
@@ -63,7 +68,7 @@ def prepare_manifest(home: Home) -> Path:
         return manifest
     scratch = target / f"parse-{uuid.uuid4().hex[:8]}"
     command = [
-        str(Path(sys.executable).with_name("dbt")),
+        DBT,
         *("parse", "--quiet", "--project-dir", str(PROJECT_DIR), "--profiles-dir", str(PROJECT_DIR)),
         *("--target-path", str(scratch), "--log-path", str(target / "logs")),
     ]
@@ -144,7 +149,7 @@ def build_defs(home: Home) -> dg.Definitions:
             )
         ],
     )
-    def published_marts(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult[Any]:
+    def published_marts(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]  # dagster wants the bare class
         """The generation that analysts, pages and alerts read: ``marts.duckdb``, read-only, never blocked."""
         now = datetime.now(UTC)
         keep = home.fleet().retention.generations
@@ -170,7 +175,7 @@ def build_defs(home: Home) -> dg.Definitions:
 
     refresh = dg.define_asset_job(
         "refresh",
-        selection=dg.AssetSelection.groups("reliability") | dg.AssetSelection.assets("published_marts").downstream(),
+        selection=dg.AssetSelection.assets(dbt_models) | dg.AssetSelection.assets("published_marts").downstream(),
         description="Build the marts, publish them, draw the pages.",
     )
 
@@ -194,7 +199,7 @@ def build_defs(home: Home) -> dg.Definitions:
         assets=[dbt_models, published_marts],
         jobs=[refresh],
         sensors=[facts_landed],
-        resources={"dbt": DbtCliResource(project_dir=project, profiles_dir=str(PROJECT_DIR))},
+        resources={"dbt": DbtCliResource(project_dir=project, profiles_dir=str(PROJECT_DIR), dbt_executable=DBT)},
     )
 
 

@@ -85,6 +85,31 @@ def landed_metadata(landed: Landed, preview: pl.DataFrame | None = None) -> dict
     return metadata
 
 
+def schema_check_spec(asset: str) -> dg.AssetCheckSpec:
+    """Return the check that every row of an asset's landed partition keeps its contract."""
+    return dg.AssetCheckSpec(
+        "keeps_its_schema",
+        asset=asset,
+        description="Every landed row keeps its contract (schemas.py). If not: read the rejected rows' file.",
+    )
+
+
+def schema_check(*landed: Landed) -> dg.AssetCheckResult:
+    """Return that check's result: the door has validated every row, and kept apart what it refused."""
+    rejected = sum(one.rejected for one in landed)
+    files = [one.rejected_file for one in landed if one.rejected_file]
+    return dg.AssetCheckResult(
+        check_name="keeps_its_schema",
+        passed=not rejected,
+        metadata={
+            "rows": sum(one.rows for one in landed),
+            "rejected": rejected,
+            "reasons": "; ".join(reason for one in landed for reason in one.reasons)[:1000],
+            "files": dg.MetadataValue.json(files),
+        },
+    )
+
+
 def markdown_table(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """Return a Markdown table; cells are text with bars escaped, null is a dash."""
 
