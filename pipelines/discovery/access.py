@@ -58,7 +58,7 @@ class Session:
             headers |= self.signer(url, headers)
         status, body, location = await self._fetch(url, headers)
         self.pages += 1
-        _judge_status(status, body, location, url, has_key=bool(self.credentials or self.headers or self.signer))
+        _judge_status(status, body, location, url, has_key=bool(self.credentials or self.signer))
         try:
             return json.loads(body)
         except (ValueError, RecursionError) as error:
@@ -171,7 +171,7 @@ def _judge_status(status: int, body: bytes, location: str | None, url: str, *, h
     lowered = body[:4000].lower()
     # Gemini and xAI answer 400 to a wrong key.
     if status in (401, 403) or (status == 400 and (b"api key" in lowered or b"api_key" in lowered)):
-        remedy = "check the key" if has_key else "name its variable with api_key_env"
+        remedy = "check the key" if has_key else "name the key's variable with api_key_env"
         raise DiscoveryError("auth", f"{host} refused with {status}{said}; {remedy}")
     kinds: dict[int, tuple[DiscoveryOutcome, str]] = {
         402: ("rate_limited", "the account has no credit left"),

@@ -35,6 +35,7 @@ _LISTERS: dict[Discovery, Lister] = {
     "bedrock": list_bedrock,
     "vertex": list_vertex,
 }
+_PLAIN_HEADERS: dict[Discovery, dict[str, str]] = {"anthropic": {"anthropic-version": "2023-06-01"}}
 _OPEN_LISTS = frozenset({"openrouter"})
 """Types whose list is public: asked without a key when none is set."""
 
@@ -68,7 +69,7 @@ async def discover(
     try:
         async with asyncio.timeout(provider_s):
             base, credentials, signer = await asyncio.to_thread(_credentials, name, provider, env)
-            headers = headers_of(provider, env)
+            headers = _PLAIN_HEADERS.get(kind.discovery, {}) | headers_of(provider, env)
             # A header that fleet.yaml sets itself replaces ours of the same name.
             own_names = {header.lower() for header in headers}
             credentials = {header: value for header, value in credentials.items() if header not in own_names}
@@ -132,11 +133,10 @@ def _credentials(name: str, provider: Provider, env: Mapping[str, str]) -> tuple
         if provider.type not in _OPEN_LISTS:
             raise
         key = None
-    version = {"anthropic-version": "2023-06-01"} if kind.discovery == "anthropic" else {}
     if key is None:
-        return base_url, version, None
+        return base_url, {}, None
     if kind.discovery == "anthropic":
-        return base_url, {"x-api-key": key, **version}, None
+        return base_url, {"x-api-key": key}, None
     if kind.discovery == "gemini":
         return base_url, {"x-goog-api-key": key}, None
     if kind.discovery == "azure":

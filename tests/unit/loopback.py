@@ -42,19 +42,40 @@ class Vendor:
         return JSONResponse(body, status)
 
 
+@dataclass
+class _Server:
+    """One running server; which vendor answers changes from test to test."""
+
+    vendor: Vendor | None = None
+    base: str = ""
+
+    def start(self) -> "_Server":
+        async def answer(request: Request) -> Response:
+            if self.vendor is None:
+                return Response(status_code=503)
+            return await self.vendor.answer(request)
+
+        app = Starlette(routes=[Route("/{path:path}", answer, methods=["GET", "HEAD", "POST"])])
+        server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical", lifespan="off"))
+        threading.Thread(target=server.run, daemon=True).start()
+        deadline = time.monotonic() + 10
+        while not server.started and time.monotonic() < deadline:
+            time.sleep(0.005)
+        self.base = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+        return self
+
+
+_idle: list[_Server] = []
+"""Starting and stopping uvicorn takes 0.3 s; a server that is done serves the next test."""
+
+
 @contextmanager
 def serving(answers: dict[str, Any] | None = None) -> Iterator[Vendor]:
-    vendor = Vendor(answers or {})
-    app = Starlette(routes=[Route("/{path:path}", vendor.answer, methods=["GET", "HEAD", "POST"])])
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="critical", lifespan="off"))
-    thread = threading.Thread(target=server.run, daemon=True)
-    thread.start()
-    deadline = time.monotonic() + 10
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.005)
-    vendor.base = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    """Serve the answers until the block ends; two open blocks are two servers on two ports."""
+    server = _idle.pop() if _idle else _Server().start()
+    server.vendor = Vendor(answers or {}, base=server.base)
     try:
-        yield vendor
+        yield server.vendor
     finally:
-        server.should_exit = True
-        thread.join(10)
+        server.vendor = None
+        _idle.append(server)

@@ -122,16 +122,22 @@ def test_an_empty_variable_is_no_key() -> None:
 
 _ENV = st.dictionaries(
     st.sampled_from(
-        ["OPENAI_API_KEY", "OPENAI_BASE_URL", "ANTHROPIC_API_KEY", "FIREWORKS_API_KEY", "OPENROUTER_API_KEY"]
-        + [
+        [
+            "OPENAI_API_KEY",
+            "OPENAI_BASE_URL",
+            "ANTHROPIC_API_KEY",
+            "FIREWORKS_API_KEY",
+            "OPENROUTER_API_KEY",
             "AZURE_API_KEY",
             "AZURE_API_BASE",
             "AZURE_API_VERSION",
             "AWS_ACCESS_KEY_ID",
             "AWS_SECRET_ACCESS_KEY",
             "AWS_REGION",
+            "GOOGLE_APPLICATION_CREDENTIALS",
+            "VERTEXAI_PROJECT",
+            "VERTEXAI_LOCATION",
         ]
-        + ["GOOGLE_APPLICATION_CREDENTIALS", "VERTEXAI_PROJECT", "VERTEXAI_LOCATION"]
     ),
     st.just(SECRET),
 )

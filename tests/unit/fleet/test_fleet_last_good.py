@@ -1,7 +1,6 @@
 """An invalid edit keeps the last valid text running."""
 
 import json
-import os
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -81,7 +80,7 @@ def test_an_unchanged_file_is_not_written_again_and_only_its_owner_may_read_the_
     assert kept.stat().st_ino == before.st_ino
     assert before.st_mode & 0o077 == 0
     assert json.loads(kept.read_text())["text"] == GOOD
-    assert os.listdir(state) == [kept.name]
+    assert [file.name for file in state.iterdir()] == [kept.name]
 
 
 def test_a_state_folder_that_cannot_be_written_warns_and_goes_on(tmp_path: Path) -> None:

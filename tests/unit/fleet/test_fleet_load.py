@@ -1,5 +1,8 @@
 """Every problem of fleet.yaml with its line, its key and what to write instead."""
 
+from decimal import Decimal
+from pathlib import Path
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -241,7 +244,7 @@ def test_a_billion_laughs_is_refused() -> None:
 
 
 def test_deep_nesting_is_refused() -> None:
-    assert "nested too deeply" in only("a: " + "[" * 5000).message
+    assert "nested too deeply" in only("a: " + "[" * 1500).message
 
 
 def test_a_file_over_a_mebibyte_is_refused_unread() -> None:
@@ -267,13 +270,13 @@ def test_an_empty_file_is_told(text: str) -> None:
     assert "empty" in only(text).message
 
 
-def test_a_missing_file_names_the_command_that_writes_it(tmp_path) -> None:
+def test_a_missing_file_names_the_command_that_writes_it(tmp_path: Path) -> None:
     with pytest.raises(FleetError) as caught:
         load_fleet(tmp_path / "fleet.yaml")
     assert "arguslab init" in caught.value.problems[0].remedy
 
 
-def test_a_folder_in_the_place_of_the_file_is_told(tmp_path) -> None:
+def test_a_folder_in_the_place_of_the_file_is_told(tmp_path: Path) -> None:
     with pytest.raises(FleetError) as caught:
         load_fleet(tmp_path)
     assert "cannot be read" in caught.value.problems[0].message
@@ -301,8 +304,11 @@ def _loads_or_tells(data: str | bytes) -> None:
     try:
         load_text(data, env={}, listed={})
     except FleetError as error:
-        assert error.problems
-        assert all(problem.message and problem.remedy for problem in error.problems)  # noqa: PT017
+        problems = error.problems
+    else:
+        return
+    assert problems
+    assert all(problem.message and problem.remedy for problem in problems)
 
 
 @settings(max_examples=150, deadline=None)
@@ -333,7 +339,9 @@ def test_any_bytes_are_loaded_or_told(data: bytes) -> None:
     period=st.sampled_from(["day", "week", "month", "quarter", "year"]),
     models=st.lists(st.from_regex(r"[a-z0-9][a-z0-9:./-]{0,20}", fullmatch=True), max_size=4, unique=True),
 )
-def test_a_valid_fleet_reads_back_as_it_was_written(interval, availability, budget, period, models) -> None:
+def test_a_valid_fleet_reads_back_as_it_was_written(
+    interval: int, availability: int, budget: Decimal, period: str, models: list[str]
+) -> None:
     import json
 
     text = (
