@@ -39,7 +39,7 @@ _ROWS = (
     Fault("gzip", "ok", "stream", "a good answer, compressed in pieces"),
     Fault("deflate", "ok", "stream", "a good answer, compressed in pieces"),
     Fault("crlf", "ok", "stream", "a good answer with CRLF line ends and comments between its events", _SSE),
-    Fault("slivers", "ok", "stream", "a good answer sent in pieces of seven bytes"),
+    Fault("slivers", "ok", "stream", "a good answer sent in small pieces"),
     Fault("auth_401", "auth", "refusal", "the key is refused", refusal="auth_401"),
     Fault("auth_403", "auth", "refusal", "the key may not do this", refusal="auth_403"),
     Fault("quota_402", "quota", "refusal", "payment required", refusal="quota_402"),
