@@ -7,8 +7,8 @@
     grouped as (
         select
             endpoint_id,
-            max(provider) as provider,
-            max(model) as model,
+            any_value(provider) as provider,
+            any_value(model) as model,
             max_by(project, started_at) as project,
             location,
             {{ period }},

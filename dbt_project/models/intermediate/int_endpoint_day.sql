@@ -7,7 +7,12 @@
 }}
 
 with
-    attempts as (select * from {{ ref("fct_probe") }} where {{ is_wanted_day("started_on") }}),
+    attempts as (
+        -- one number to order by: a pair with probe_id costs three times as much over a year
+        select *, epoch_us(started_at) * 1000 + attempt as newest
+        from {{ ref("fct_probe") }}
+        where {{ is_wanted_day("started_on") }}
+    ),
 
     kept as (select * from {{ ref("stg_endpoint_daily") }} where {{ is_wanted_day("landed_on") }}),
 
@@ -17,17 +22,17 @@ with
         select
             endpoint_id,
             started_on,
-            max(provider) as provider,
-            max(model) as model,
-            max_by(project, (started_at, probe_id)) as project,
-            max_by(location, (started_at, probe_id)) as location,
+            any_value(provider) as provider,
+            any_value(model) as model,
+            max_by(project, newest) as project,
+            max_by(location, newest) as location,
             count(*) as attempts,
             sum(cost_usd)::decimal(38, 12) as cost_usd,
             count(*) filter (cost_usd is null) as unpriced,
             min(started_at) as first_attempt_at,
             max(started_at) as last_attempt_at,
             max(started_at) filter (is_good) as last_good_at,
-            max_by(outcome, (started_at, probe_id)) as last_outcome,
+            max_by(outcome, newest) as last_outcome,
             bool_or(is_demo) as is_demo
         from attempts
         group by endpoint_id, started_on

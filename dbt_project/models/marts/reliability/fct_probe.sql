@@ -1,18 +1,8 @@
 {{ config(materialized="view") }}
-
-with
-    open_days as (select * from {{ portable(ref("fct_probe_open")) }}),
-
-    closed_days as (select * from {{ portable(ref("stg_probe_archive")) }}),
-
-    final as (
-        select *
-        from open_days
-        union all
-        select {{ probe_columns() }}
-        from closed_days
-        where landed_on not in (select started_on from open_days)
-    )
-
+{#- Each reference is read where it is used: a shared CTE makes count(*) read every column. -#}
 select *
-from final
+from {{ portable(ref("fct_probe_open")) }}
+union all
+select {{ probe_columns() }}
+from {{ ref("stg_probe_archive") }}
+where landed_on not in (select distinct started_on from {{ portable(ref("fct_probe_open")) }})
