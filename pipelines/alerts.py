@@ -15,6 +15,7 @@ import duckdb
 import httpx
 import polars as pl
 
+from pipelines.fleet import Fleet
 from pipelines.home import Home
 from pipelines.notify import outbox
 from pipelines.notify.channels.deliver import deliver
@@ -80,7 +81,7 @@ def inputs_at(home: HomeResource, now: datetime, *, tick_id: str | None = None) 
 
 
 def baselines(home: Home) -> pl.DataFrame | None:
-    """Return each endpoint's usual TTFT and speed by hour of day, medians of the last seven days; None without marts."""
+    """Return each endpoint's usual TTFT and speed by hour of day, medians of seven days; None without marts."""
     try:
         with open_marts(home) as con:
             usual: pl.DataFrame = con.sql("""
@@ -274,7 +275,7 @@ def run_step(
     Killed at any line it is simply run again from the old state: the same incidents, notices and rows come out of it
     under the same ids, so a receiver hears at least once and nothing is doubled in the marts.
     """
-    landing, fleet = home.landing, home.fleet()
+    landing, fleet = home.landing, with_links(home.fleet(), home.home, env)
     policy = Policy.of(fleet, home.endpoints(fleet))
     since = state.read_from
     day = since.astimezone(UTC).date() if since else now.astimezone(UTC).date() - timedelta(days=1)
@@ -296,6 +297,17 @@ def run_step(
         file_id = f"{now:%Y%m%dT%H%M%S%fZ}"
         landing.append("notifications", [result.to_row() for result in results], file_id)
     return told.state
+
+
+def with_links(fleet: Fleet, home: Home, env: Mapping[str, str]) -> Fleet:
+    """Return the fleet with links that work where fleet.yaml names none: this `up`'s own UI, the site's own files."""
+    given = fleet.alerting.model_fields_set
+    links = {
+        "dagster_base_url": env.get("ARGUSLAB_DAGSTER_URL", fleet.alerting.dagster_base_url),
+        "page_base_url": home.site.as_uri(),
+    }
+    alerting = fleet.alerting.model_copy(update={name: link for name, link in links.items() if name not in given})
+    return fleet.model_copy(update={"alerting": alerting})
 
 
 def land_events(landing: Any, events: Sequence[Event], name: str) -> None:
