@@ -5,27 +5,31 @@ that starts with ``»`` is progress for `arguslab up`.
 """
 
 import sys
+from datetime import UTC, datetime
 
 import dagster as dg
+
+TAGS = {"arguslab/first": "yes"}
 
 
 def main() -> int:
     """Materialize everything once; return 1 when a step failed."""
     from pipelines import watch
 
+    today = f"{datetime.now(UTC):%Y-%m-%d}"
     with dg.DagsterInstance.get() as instance:
         for job, words in (("discover", "discovering models"), ("probe", "probing every endpoint")):
             say(f"{words} …")
-            result = watch.defs.resolve_job_def(job).execute_in_process(instance=instance, tags={"arguslab/first": "yes"})
+            result = watch.defs.resolve_job_def(job).execute_in_process(
+                instance=instance, partition_key=today, tags=TAGS
+            )
             if not result.success:
                 return 1
             say(_summary(result))
         say("building marts and pages …")
         from pipelines import insight
 
-        result = insight.defs.resolve_job_def("refresh").execute_in_process(
-            instance=instance, tags={"arguslab/first": "yes"}
-        )
+        result = insight.defs.resolve_job_def("refresh").execute_in_process(instance=instance, tags=TAGS)
         say("first figures are in marts.duckdb and on the site" if result.success else "the refresh failed")
         return 0 if result.success else 1
 

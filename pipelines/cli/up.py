@@ -12,12 +12,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
 
 from rich.console import Console
+from rich.markup import escape
 
 from pipelines.home import Home
 
@@ -61,7 +62,7 @@ def run_up(*, demo: bool, history_weeks: int, port: int, open_for: float | None 
             first = stack.enter_context(_child("first", _python("pipelines.cli.first"), home))
             return _watch_over(home, dagster, first, console, open_for)
     except UpError as error:
-        console.print(f"[red]✗[/red] {error}", highlight=False)
+        console.print(f"[red]✗[/red] {escape(str(error))}", highlight=False, soft_wrap=True)
         return 1
     except KeyboardInterrupt:
         return 0
@@ -81,8 +82,12 @@ def _choose_fleet(home: Home, *, demo: bool, console: Console) -> tuple[Home, bo
             fleet = load_fleet(home.fleet_file).fleet
         except FleetError as error:
             problems = "\n".join(f"  {problem}" for problem in error.problems)
-            raise UpError(f"{home.fleet_file} is not valid:\n{problems}\nRun `arguslab check` after mending it.") from error
-        console.print(f"[green]✓[/green] {home.fleet_file}: {len(fleet.providers)} providers", highlight=False)
+            raise UpError(
+                f"{home.fleet_file} is not valid:\n{problems}\nRun `arguslab check` after mending it."
+            ) from error
+        console.print(
+            f"[green]✓[/green] {home.fleet_file}: {len(fleet.providers)} providers", highlight=False, soft_wrap=True
+        )
         return home, False
     from pipelines.fleet.detect import detect_now
     from pipelines.fleet.write import fleet_yaml
@@ -90,17 +95,17 @@ def _choose_fleet(home: Home, *, demo: bool, console: Console) -> tuple[Home, bo
     console.print("No fleet.yaml here: looking for provider keys and local servers …")
     detected = detect_now(os.environ)
     for line in detected.lines():
-        console.print(f"  {line}", highlight=False)
+        console.print(f"  {line}", highlight=False, soft_wrap=True)
     if detected.is_empty:
         console.print(
-            "[yellow]Nothing found, so this is the [bold]demo fleet[/bold]: simulated endpoints on this machine.[/yellow]\n"
+            "[yellow]Nothing found, so this is the [bold]demo fleet[/bold]: simulated, on this machine.[/yellow]\n"
             "To watch your own: set a provider's key (for example OPENAI_API_KEY) or start a local server,\n"
             f"stop this with Ctrl-C and run [bold]arguslab init[/bold]: it writes {home.fleet_file}.",
             highlight=False,
         )
         return _demo_home(home), True
     home.fleet_file.write_text(fleet_yaml(detected), encoding="utf-8")
-    console.print(f"[green]✓[/green] wrote {home.fleet_file}; edit it while this runs", highlight=False)
+    console.print(f"[green]✓[/green] wrote {home.fleet_file}; edit it while this runs", highlight=False, soft_wrap=True)
     return home, False
 
 
@@ -145,8 +150,8 @@ def _prepare(home: Home) -> None:
         instance = home.dagster / "dagster.yaml"
         if not instance.exists():
             shutil.copyfile(Path(__file__).parents[1] / "deploy" / "dagster.yaml", instance)
-        folder = str(Path(__file__).parents[2])
-        (home.dagster / "workspace.yaml").write_text(WORKSPACE.format(folder=folder), encoding="utf-8")
+        workspace = WORKSPACE.format(folder=Path(__file__).parents[2])
+        (home.dagster / "workspace.yaml").write_text(workspace, encoding="utf-8")
     except (OSError, LandingError) as error:
         raise UpError(f"the home cannot be prepared: {error}") from error
 
@@ -185,7 +190,7 @@ def _start_demo(home: Home, port: int, weeks: int, stack: ExitStack, console: Co
         from pipelines.demo.history import land_history
 
         rows = land_history(home, weeks=weeks)
-        console.print(f"[green]✓[/green] {rows:,} simulated rows", highlight=False)
+        console.print(f"[green]✓[/green] {rows:,} simulated rows", highlight=False, soft_wrap=True)
 
 
 def _say_where(home: Home, ports: Ports, console: Console) -> None:
@@ -238,7 +243,7 @@ def _group_lives(process: subprocess.Popen[str]) -> bool:
     return True
 
 
-def _dagster(home: Home, port: int) -> "contextmanager[subprocess.Popen[str]]":  # type: ignore[valid-type]
+def _dagster(home: Home, port: int) -> AbstractContextManager[subprocess.Popen[str]]:
     dagster = str(Path(sys.executable).with_name("dagster"))
     workspace = str(home.dagster / "workspace.yaml")
     return _child("dagster", [dagster, "dev", "-w", workspace, "-h", "127.0.0.1", "-p", str(port)], home)
@@ -259,15 +264,19 @@ def _watch_over(
     while open_for is None or time.monotonic() - started < open_for:
         for line in next(progress):
             if line.startswith("» "):
-                console.print(f"  {time.monotonic() - started:5.1f} s  {line[2:]}", highlight=False, markup=False)
+                console.print(
+                    f"  {time.monotonic() - started:5.1f} s  {line[2:]}", highlight=False, markup=False, soft_wrap=True
+                )
         for line in next(alerts):
-            console.print(line, highlight=False, markup=False)
+            console.print(line, highlight=False, markup=False, soft_wrap=True)
         if dagster.poll() is not None:
-            raise UpError(f"Dagster ended with code {dagster.returncode}; its last words:\n{_tail(home.logs / 'dagster.log')}")
+            words = _tail(home.logs / "dagster.log")
+            raise UpError(f"Dagster ended with code {dagster.returncode}; its last words:\n{words}")
         if first.poll() is not None and not is_first_done:
             is_first_done = True
             if first.returncode:
-                console.print(f"[red]✗[/red] the first figures failed:\n{_tail(home.logs / 'first.log')}", highlight=False)
+                words = escape(_tail(home.logs / "first.log"))
+                console.print(f"[red]✗[/red] the first figures failed:\n{words}", highlight=False, soft_wrap=True)
             else:
                 console.print("[green]✓[/green] watching; alerts appear here. Ctrl-C stops everything.")
         time.sleep(0.2)
