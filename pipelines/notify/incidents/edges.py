@@ -167,7 +167,9 @@ def described(tracker: Tracker, verdict: Verdict, at: datetime) -> dict[str, Any
     if verdict.promise == "endpoint_available" and tracker.failed:
         mix: Mapping[str, int] = tracker.mix
         detail |= {"attempts": tracker.attempts, "failed": tracker.failed, "error_mix": dict(mix)}
-        if tracker.core == "DOWN" and verdict.detail.get("rule") in (None, "consecutive"):
+        # After a lost state the verdict knows of more failures than the tracker counted.
+        is_counted = verdict.detail.get("rule") in (None, "consecutive") and verdict.n <= tracker.attempts
+        if tracker.core == "DOWN" and (is_counted or verdict.verdict != "broken"):
             since = tracker.first_bad_at or at
             last = _last_good(verdict, since)
             sentence = f"{tracker.failed} of {tracker.attempts} attempts failed since {clock_text(since, at)}" + (

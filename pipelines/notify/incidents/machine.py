@@ -79,8 +79,11 @@ def settle(tracker: Tracker, at: datetime, limits: Thresholds, *, is_clean: bool
 
 
 def fall(tracker: Tracker, to: State, at: datetime, *, since: datetime | None = None) -> Tracker:
-    """Return the tracker that is ``to`` (DOWN, DEGRADED, STALE) now."""
-    update: dict[str, object] = {"core": to, "fell_to": to, "first_bad_at": tracker.first_bad_at or since or at}
+    """Return the tracker that is ``to`` (DOWN or DEGRADED) now; ``since`` is its first failure where that is known."""
+    first = min((moment for moment in (tracker.first_bad_at, since) if moment), default=at)
+    update: dict[str, object] = {"core": to, "fell_to": to, "first_bad_at": tracker.first_bad_at or at}
+    if tracker.opened is None:
+        update["first_bad_at"] = first
     if to == "DOWN" and tracker.core in _WELL:
         update["flips"] = (*tracker.flips, at)
     return tracker.model_copy(update=update)

@@ -53,7 +53,7 @@ def emit(
 ) -> Told:
     """Return the state with one notice for each channel that hears of at least one of the incidents."""
     by_channel: dict[str, list[tuple[Incident, int]]] = {}
-    for incident, seq in sorted(said, key=lambda pair: (pair[0].opened_at, pair[0].incident_id)):
+    for incident, seq in sorted(said, key=lambda pair: (pair[0].opened_at, pair[0].subject, pair[0].promise)):
         for channel in to if to is not None else channels_for(incident, policy.fleet):
             by_channel.setdefault(channel, []).append((incident, seq))
     notices = tuple(

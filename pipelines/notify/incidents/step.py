@@ -81,8 +81,10 @@ def _command(fold: _Fold, command: Command) -> None:
 
 
 def _batch(fold: _Fold, batch: str, verdicts: Sequence[Verdict], at: datetime) -> None:
-    fold.accept(notices.release(fold.state, fold.policy, at))
     is_seen = fold.state.has_seen(batch)
+    if is_seen and all(verdict.promise != "check_passes" for verdict in verdicts):
+        return
+    fold.accept(notices.release(fold.state, fold.policy, at))
     for verdict in verdicts:
         if verdict.promise == "check_passes":
             # The latest evaluation of an asset check is read again and again; it only has a level.

@@ -23,7 +23,7 @@ REACH = timedelta(days=3)
 MOST_FIRST = 10
 """Attempts handed on for an endpoint that was never evaluated: old outages are not told as news."""
 
-_COLUMNS = (
+COLUMNS = (
     "probe_id",
     "tick_id",
     "endpoint_id",
@@ -119,7 +119,7 @@ def attempts_of(inputs: Inputs) -> pl.DataFrame:
     decode_s = (pl.col("t_last_us") - pl.col("t_token_us")) / _US
     attempts = (
         inputs.results.lazy()
-        .select(_COLUMNS)
+        .select(COLUMNS)
         .filter(
             pl.col("kind").is_in(LIVE_KINDS),
             pl.col("started_at") >= inputs.now - REACH,
