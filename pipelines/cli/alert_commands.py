@@ -134,3 +134,51 @@ def _say(home: "Home", action: str, target: str, until: datetime | None, note: s
 def _age(lasted: Any) -> str:
     minutes = int(lasted.total_seconds() // 60)
     return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h" if minutes < 2880 else f"{minutes // 1440} d"
+
+
+@alerts.command(epilog="Example: [bold]arguslab alerts test slack[/bold]")
+def test(
+    channel: Annotated[str, typer.Argument(help="Its name in fleet.yaml.", autocompletion=complete.channels)],
+) -> None:
+    """Send a message, clearly marked as a test, through a channel. Exit code 1 when it was not taken."""
+    import os
+    import uuid
+
+    import httpx
+
+    from pipelines.fleet.load import load_fleet
+    from pipelines.home import Home
+    from pipelines.notify.channels import deliver
+    from pipelines.notify.model import Incident, Notice
+
+    fleet = load_fleet(Home.locate().fleet_file).fleet
+    if channel not in fleet.channels:
+        fail(f"no channel is called {channel!r}", f"fleet.yaml has: {', '.join(fleet.channels)}", USAGE)
+    now = datetime.now(UTC)
+    name = f"test-{uuid.uuid4().hex[:12]}"
+    incident = Incident(
+        incident_id=name,
+        promise="availability",
+        subject="arguslab/test",
+        severity="minor",
+        state="UP",
+        started_at=now,
+        opened_at=now,
+        summary="This is a test of the channel, sent by hand. Nothing is wrong.",
+        remedy="Nothing needs to be done.",
+        detail={},
+    )
+    notice = Notice(
+        notice_id=f"{name}:opened:{channel}",
+        kind="opened",
+        channel=channel,
+        at=now,
+        location=fleet.location,
+        incidents=(incident,),
+    )
+    with httpx.Client(follow_redirects=False) as client:
+        result = deliver(fleet.channels[channel], notice, os.environ, client=client, now=now, alerting=fleet.alerting)
+    if not result.is_delivered:
+        what, _, remedy = (result.error or "the channel did not take it").partition("; ")
+        fail(f"{channel}: {what}", remedy or "Check the channel's variables and its service")
+    out().print(f"[green]✓[/green] {channel} took the test message")
