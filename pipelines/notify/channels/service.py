@@ -1,6 +1,7 @@
 """Every other service, through the apprise library: e-mail, PagerDuty, Teams, Discord and so on."""
 
 import threading
+import warnings
 from queue import Empty, SimpleQueue
 
 from pipelines.fleet.models import Alerting
@@ -16,10 +17,14 @@ def notify_service(url: str, notice: Notice, alerting: Alerting, *, timeout_s: f
 
     Raises ChannelError when apprise cannot read the URL.
     """
-    import apprise  # noqa: PLC0415  0.3 s and many modules: only who uses such a channel pays
+    with warnings.catch_warnings():
+        # apprise loads all its plugins here, and one of them a module that Python 3.13 drops.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        import apprise  # noqa: PLC0415  many modules: only who uses such a channel pays
 
-    service = apprise.Apprise()
-    if not service.add(url):
+        service = apprise.Apprise()
+        is_known = service.add(url)
+    if not is_known:
         raise ChannelError("apprise does not know this URL; see its list of services and correct the variable")
     message = compose(notice, alerting)
     answers: SimpleQueue[bool] = SimpleQueue()
