@@ -29,7 +29,7 @@ def fleet_schema() -> dict[str, Any]:
         if section.get("type") in ("object", "array"):
             # `routes:` with all its lines commented out.
             section["type"] = [section["type"], "null"]
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "ArgusLab fleet.yaml", **schema}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "ArgusLab fleet.yaml"}
 
 
 def schema_text() -> str:
