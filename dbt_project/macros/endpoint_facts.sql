@@ -17,19 +17,33 @@
             count(*) filter (is_counted and is_good) as good,
             count(*) filter (is_counted and not is_good) as bad,
             count(*) filter (not is_counted) as excluded,
-            count(*) filter (is_counted and not is_good and blame = 'provider') as bad_provider,
-            count(*) filter (is_counted and not is_good and blame = 'network') as bad_network,
-            count(*) filter (is_counted and not is_good and blame not in ('provider', 'network')) as bad_other,
+            count(*) filter (
+                is_counted and not is_good and blame = 'provider'
+            ) as bad_provider,
+            count(*) filter (
+                is_counted and not is_good and blame = 'network'
+            ) as bad_network,
+            count(*) filter (
+                is_counted and not is_good and blame not in ('provider', 'network')
+            ) as bad_other,
             {%- for blame in ["us", "shared", "catalog", "policy", "probe"] %}
-                count(*) filter (not is_counted and blame = '{{ blame }}') as excluded_{{ blame }},
+                count(*) filter (
+                    not is_counted and blame = '{{ blame }}'
+                ) as excluded_{{ blame }},
             {%- endfor %}
             count(*) filter (outcome = 'rate_limited') as rate_limited,
-            count(*) filter (is_counted and not is_good and clock = 'wire') as wire_failures,
+            count(*) filter (
+                is_counted and not is_good and clock = 'wire'
+            ) as wire_failures,
             list_sort(list(ttft_ms) filter (is_timed and ttft_ms is not null)) as ttfts,
             quantile_cont(ttfo_ms, [0.5, 0.95]) filter (is_timed) as ttfos,
             count(ttfo_ms) filter (is_timed) as n_ttfo,
             list_sort(
-                list(tps_decode) filter (is_timed and output_tokens_source = 'usage' and tps_decode is not null)
+                list(tps_decode) filter (
+                    is_timed
+                    and output_tokens_source = 'usage'
+                    and tps_decode is not null
+                )
             ) as speeds,
             quantile_cont(e2e_ms, [0.5, 0.95]) filter (is_timed) as e2es,
             count(e2e_ms) filter (is_timed) as n_e2e,
@@ -42,7 +56,12 @@
             max(loop_lag_max_ms) as loop_lag_max_ms,
             median(reference_error_ms) as reference_error_p50_ms,
             bool_or(is_demo) as is_demo
-        from (select *, is_good and clock = 'wire' as is_timed from {{ attempts }} where kind <> 'manual')
+        from
+            (
+                select *, is_good and clock = 'wire' as is_timed
+                from {{ attempts }}
+                where kind <> 'manual'
+            )
         group by endpoint_id, location, {{ period }}
     ),
 
@@ -78,8 +97,10 @@
             {{ median_high("ttfts") }} as ttft_p50_high_ms,
             {{ percentile("ttfts", 0.95, least=20) }} as ttft_p95_ms,
             {{ percentile("ttfts", 0.99, least=100) }} as ttft_p99_ms,
-            {{ error_adjusted("ttfts", "wire_failures", 0.95, least=20) }} as ttft_p95_adj_ms,
-            {{ is_error_adjusted_unbounded("ttfts", "wire_failures", 0.95, least=20) }} as is_ttft_p95_adj_unbounded,
+            {{ error_adjusted("ttfts", "wire_failures", 0.95, least=20) }}
+            as ttft_p95_adj_ms,
+            {{ is_error_adjusted_unbounded("ttfts", "wire_failures", 0.95, least=20) }}
+            as is_ttft_p95_adj_unbounded,
             ttfos[1] as ttfo_p50_ms,
             case when n_ttfo >= 20 then ttfos[2] end as ttfo_p95_ms,
             coalesce(len(speeds), 0) as n_tps,

@@ -42,7 +42,9 @@
             min("at") filter (kind in ('opened', 'blind', 'flapping')) as opened_at,
             max("at") filter (kind = 'resolved') as last_resolved_at,
             max(sequence) filter (kind = 'resolved') as resolved_sequence,
-            max(sequence) filter (kind in ('opened', 'blind', 'flapping')) as opened_sequence,
+            max(sequence) filter (
+                kind in ('opened', 'blind', 'flapping')
+            ) as opened_sequence,
             min("at") filter (kind = 'acknowledged') as acknowledged_at,
             count(*) filter (kind = 'reminder') as reminders,
             max_by(state_to, sequence) as last_state,
@@ -64,8 +66,13 @@
             severity,
             coalesce(first_bad_at, opened_at) as started_at,
             opened_at,
-            case when resolved_sequence > opened_sequence then last_resolved_at end as resolved_at,
-            (epoch_us(resolved_at) - epoch_us(coalesce(first_bad_at, opened_at)))::double / 1e6 as duration_s,
+            case
+                when resolved_sequence > opened_sequence then last_resolved_at
+            end as resolved_at,
+            (
+                epoch_us(resolved_at) - epoch_us(coalesce(first_bad_at, opened_at))
+            )::double
+            / 1e6 as duration_s,
             resolved_at is null as is_open,
             last_state = 'FLAPPING' as is_flapping,
             acknowledged_at,

@@ -2,11 +2,11 @@
     The home folder as DuckDB text: quotes doubled, glob characters taken literally.
 -#}
 {%- macro home_glob() -%}
-    {{- env_var("ARGUSLAB_HOME")
-        | replace("[", "[[]")
-        | replace("*", "[*]")
-        | replace("?", "[?]")
-        | replace("'", "''") -}}
+    {{-
+        env_var("ARGUSLAB_HOME") | replace("[", "[[]") | replace(
+            "*", "[*]"
+        ) | replace("?", "[?]") | replace("'", "''")
+    -}}
 {%- endmacro -%}
 
 {#-
@@ -14,20 +14,25 @@
     archive always holds schema.parquet. Spelled letter by letter so that `quarantine` and the like never match.
 -#}
 {%- macro landed_files(table, folder="both") -%}
-    {%- if folder == "archive" -%}'{{ home_glob() }}/archive/{{ table }}/*.parquet'
-    {%- else -%}'{{ home_glob() }}/[al][ar][nc][dh]i[nv][ge]*/{{ table }}/**/*.parquet'
+    {%- if folder == "archive" -%} '{{ home_glob() }}/archive/{{ table }}/*.parquet'
+    {%- else -%} '{{ home_glob() }}/[al][ar][nc][dh]i[nv][ge]*/{{ table }}/**/*.parquet'
     {%- endif -%}
 {%- endmacro -%}
 
 {#- The UTC day that a file's name carries: DuckDB opens only the files whose name passes a filter on it. -#}
-{%- macro file_day() -%} try_cast(regexp_extract(filename, 'date=(\d{4}-\d{2}-\d{2})', 1) as date) {%- endmacro -%}
+{%- macro file_day() -%}
+    try_cast(regexp_extract(filename, 'date=(\d{4}-\d{2}-\d{2})', 1) as date)
+{%- endmacro -%}
 
 {#-
     True for the days that the running model is asked to build; every day when none was named.
     Materialization `by_day` names them, and so may a pre-hook: set variable landed_days = [date '2026-01-31'].
 -#}
 {%- macro is_wanted_day(day) -%}
-    (getvariable('landed_days') is null or list_contains(getvariable('landed_days')::date[], {{ day }}))
+    (
+        getvariable('landed_days') is null
+        or list_contains(getvariable('landed_days')::date[], {{ day }})
+    )
 {%- endmacro -%}
 
 {#-
@@ -43,15 +48,21 @@
             select *, {{ file_day() }} as landed_on
             from
                 read_parquet(
-                    {{ landed_files(table) }}, filename = true, hive_partitioning = false, union_by_name = true
+                    {{ landed_files(table) }},
+                    filename = true,
+                    hive_partitioning = false,
+                    union_by_name = true
                 )
             where
                 {{ file_day() }} is not null and {{ is_wanted_day(file_day()) }}
-                {%- if folder == "landing" %} and filename like '%/landing/%' {%- endif %}
+                {%- if folder == "landing" %}
+                    and filename like '%/landing/%'
+                {%- endif %}
         )
     qualify
         row_number() over (
-            partition by landed_on, {{ key }} order by filename like '%/landing/%' desc, filename desc
+            partition by landed_on, {{ key }}
+            order by filename like '%/landing/%' desc, filename desc
         )
         = 1
 {%- endmacro -%}

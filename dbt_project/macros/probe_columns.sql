@@ -71,12 +71,20 @@
 -#}
 {%- macro tpot_ms() -%}
     case
-        when token_events > 1 and t_last_us > t_token_us and output_tokens - coalesce(first_event_tokens, 1) >= 1
-        then (t_last_us - t_token_us)::double / 1000 / (output_tokens - coalesce(first_event_tokens, 1))
+        when
+            token_events > 1
+            and t_last_us > t_token_us
+            and output_tokens - coalesce(first_event_tokens, 1) >= 1
+        then
+            (t_last_us - t_token_us)::double
+            / 1000
+            / (output_tokens - coalesce(first_event_tokens, 1))
     end
 {%- endmacro -%}
 
 {#- The UTC hour, whatever the session's time zone: date_trunc would follow the zone of who asks. -#}
-{%- macro hour_of(at) -%} to_timestamp((epoch_us({{ at }}) // 3600000000) * 3600) {%- endmacro -%}
+{%- macro hour_of(at) -%}
+    to_timestamp((epoch_us({{ at }}) - epoch_us({{ at }}) % 3600000000) / 1000000)
+{%- endmacro -%}
 
 {%- macro day_of(at) -%} make_timestamp(epoch_us({{ at }}))::date {%- endmacro -%}

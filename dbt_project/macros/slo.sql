@@ -4,4 +4,6 @@
 {%- endmacro -%}
 
 {#- Windows begin on the hour, so that they are sums of whole rows of fct_endpoint_hourly. -#}
-{%- macro slo_window_start(as_of, window_s) -%} {{ hour_of(as_of ~ " - to_seconds(" ~ window_s ~ ")") }} {%- endmacro -%}
+{%- macro slo_window_start(as_of, window_s) -%}
+    {{ hour_of(as_of ~ " - to_seconds(" ~ window_s ~ ")") }}
+{%- endmacro -%}

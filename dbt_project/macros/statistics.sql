@@ -4,13 +4,20 @@
 -#}
 {%- macro wilson_low(successes, trials) -%}
     case
-        when {{ trials }} = 0 then null when {{ successes }} = 0 then 0.0::double else {{ _wilson(successes, trials, "-") }}
+        when {{ trials }} = 0
+        then null
+        when {{ successes }} = 0
+        then 0.0::double
+        else {{ _wilson(successes, trials, "-") }}
     end
 {%- endmacro -%}
 
 {%- macro wilson_high(successes, trials) -%}
     case
-        when {{ trials }} = 0 then null when {{ successes }} = {{ trials }} then 1.0::double
+        when {{ trials }} = 0
+        then null
+        when {{ successes }} = {{ trials }}
+        then 1.0::double
         else {{ _wilson(successes, trials, "+") }}
     end
 {%- endmacro -%}
@@ -19,7 +26,10 @@
     {%- set z = "1.959963984540054::double" -%}
     (
         ({{ successes }} + {{ z }} * {{ z }} / 2)
-        {{ sign }} {{ z }} * sqrt({{ successes }} * ({{ trials }} - {{ successes }})::double / {{ trials }} + {{ z }} * {{ z }} / 4)
+        {{ sign }} {{ z }} * sqrt(
+            {{ successes }} * ({{ trials }} - {{ successes }})::double / {{ trials }}
+            + {{ z }} * {{ z }} / 4
+        )
     )
     / ({{ trials }} + {{ z }} * {{ z }})
 {%- endmacro -%}
@@ -30,13 +40,21 @@
 -#}
 {%- macro percentile(sorted, share, least=1) -%}
     case
-        when coalesce(len({{ sorted }}), 0) < {{ least }} then null
+        when coalesce(len({{ sorted }}), 0) < {{ least }}
+        then null
         else
-            {{ sorted }}[floor((len({{ sorted }}) - 1) * {{ share }}::double)::bigint + 1]
-            + ((len({{ sorted }}) - 1) * {{ share }}::double - floor((len({{ sorted }}) - 1) * {{ share }}::double))
+            {{ sorted }} [
+                floor((len({{ sorted }}) - 1) * {{ share }}::double)::bigint + 1
+            ] + (
+                (len({{ sorted }}) - 1) * {{ share }}::double
+                - floor((len({{ sorted }}) - 1) * {{ share }}::double)
+            )
             * (
-                {{ sorted }}[ceil((len({{ sorted }}) - 1) * {{ share }}::double)::bigint + 1]
-                - {{ sorted }}[floor((len({{ sorted }}) - 1) * {{ share }}::double)::bigint + 1]
+                {{ sorted }} [
+                    ceil((len({{ sorted }}) - 1) * {{ share }}::double)::bigint + 1
+                ] - {{ sorted }} [
+                    floor((len({{ sorted }}) - 1) * {{ share }}::double)::bigint + 1
+                ]
             )
     end
 {%- endmacro -%}
@@ -46,11 +64,14 @@
     ranks floor((n + 1 - 1.96 sqrt n) / 2) from either end. Null below six values: no interval holds 95 % there.
 -#}
 {%- macro median_low(sorted) -%}
-    case when len({{ sorted }}) >= 6 then {{ sorted }}[{{ _median_rank(sorted) }}] end
+    case when len({{ sorted }}) >= 6 then {{ sorted }} [{{ _median_rank(sorted) }}] end
 {%- endmacro -%}
 
 {%- macro median_high(sorted) -%}
-    case when len({{ sorted }}) >= 6 then {{ sorted }}[len({{ sorted }}) + 1 - {{ _median_rank(sorted) }}] end
+    case
+        when len({{ sorted }}) >= 6
+        then {{ sorted }} [len({{ sorted }}) + 1 - {{ _median_rank(sorted) }}]
+    end
 {%- endmacro -%}
 
 {%- macro _median_rank(sorted) -%}
@@ -63,20 +84,29 @@
 -#}
 {%- macro error_adjusted(sorted, failures, share, least) -%}
     case
-        when {{ _attempts(sorted, failures) }} >= {{ least }} and not {{ _is_unbounded(sorted, failures, share) }}
-        then {{ sorted }}[{{ _nearest_rank(sorted, failures, share) }}]
+        when
+            {{ _attempts(sorted, failures) }} >= {{ least }}
+            and not {{ _is_unbounded(sorted, failures, share) }}
+        then {{ sorted }} [{{ _nearest_rank(sorted, failures, share) }}]
     end
 {%- endmacro -%}
 
 {%- macro is_error_adjusted_unbounded(sorted, failures, share, least) -%}
-    ({{ _attempts(sorted, failures) }} >= {{ least }} and {{ _is_unbounded(sorted, failures, share) }})
+    (
+        {{ _attempts(sorted, failures) }} >= {{ least }}
+        and {{ _is_unbounded(sorted, failures, share) }}
+    )
 {%- endmacro -%}
 
-{%- macro _attempts(sorted, failures) -%} (coalesce(len({{ sorted }}), 0) + {{ failures }}) {%- endmacro -%}
+{%- macro _attempts(sorted, failures) -%}
+    (coalesce(len({{ sorted }}), 0) + {{ failures }})
+{%- endmacro -%}
 
 {#- The share is exact hundredths, so that rank 19 of 20 is not pushed to 20 by a binary fraction. -#}
 {%- macro _nearest_rank(sorted, failures, share) -%}
-    (({{ _attempts(sorted, failures) }} * {{ (share * 100) | round | int }} + 99) // 100)::bigint
+    ceil(
+        {{ _attempts(sorted, failures) }} * {{ (share * 100) | round | int }} / 100
+    )::bigint
 {%- endmacro -%}
 
 {%- macro _is_unbounded(sorted, failures, share) -%}

@@ -2,9 +2,14 @@
 with
     ticks as (select max(ended_at) as newest from {{ ref("fct_tick") }}),
 
-    attempts as (select max(last_attempt_at) as newest from {{ ref("int_endpoint_day") }}),
+    attempts as (
+        select max(last_attempt_at) as newest from {{ ref("int_endpoint_day") }}
+    ),
 
-    final as (select coalesce((select newest from ticks), (select newest from attempts)) as as_of)
+    final as (
+        select
+            coalesce((select newest from ticks), (select newest from attempts)) as as_of
+    )
 
 select *
 from final

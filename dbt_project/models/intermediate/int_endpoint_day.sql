@@ -8,15 +8,24 @@
 
 with
     attempts as (
-        -- one number to order by: a pair with probe_id costs three times as much over a year
+        -- one number to order by: a pair with probe_id costs three times as much over
+        -- a year
         select *, epoch_us(started_at) * 1000 + attempt as newest
         from {{ ref("fct_probe") }}
         where {{ is_wanted_day("started_on") }}
     ),
 
-    kept as (select * from {{ ref("stg_endpoint_daily") }} where {{ is_wanted_day("landed_on") }}),
+    kept as (
+        select *
+        from {{ ref("stg_endpoint_daily") }}
+        where {{ is_wanted_day("landed_on") }}
+    ),
 
-    landed_days as (select day from {{ ref("int_landed_days") }} where landed_table = 'probe_results'),
+    landed_days as (
+        select day
+        from {{ ref("int_landed_days") }}
+        where landed_table = 'probe_results'
+    ),
 
     probed as (
         select

@@ -4,7 +4,9 @@
 -#}
 {%- set tables = ["probe_results", "probe_ticks", "evaluations"] -%}
 {%- for table in tables %} {%- do source("landed", table) -%} {%- endfor %}
-{%- for table in ["endpoint_hourly", "endpoint_daily"] %} {%- do source("kept", table) -%} {%- endfor %}
+{%- for table in ["endpoint_hourly", "endpoint_daily"] %}
+    {%- do source("kept", table) -%}
+{%- endfor %}
 with
     files as (
         {%- for table in tables + ["endpoint_hourly", "endpoint_daily"] %}
@@ -13,9 +15,10 @@ with
                 {{ file_day() }} as day,
                 filename like '%/landing/%' as is_small,
                 filename,
-                concat_ws(' ', parse_filename(filename), size, epoch_us(last_modified)) as file
-            from read_blob({{ landed_files(table) }})
-            {{ "union all" if not loop.last }}
+                concat_ws(
+                    ' ', parse_filename(filename), size, epoch_us(last_modified)
+                ) as file
+            from read_blob({{ landed_files(table) }}) {{ "union all" if not loop.last }}
         {%- endfor %}
     ),
 

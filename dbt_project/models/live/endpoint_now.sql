@@ -14,7 +14,11 @@ with
     final as (
         select *
         from attempts
-        qualify row_number() over (partition by endpoint_id order by started_at desc, probe_id desc) = 1
+        qualify
+            row_number() over (
+                partition by endpoint_id order by started_at desc, probe_id desc
+            )
+            = 1
     )
 
 select *

@@ -1,7 +1,4 @@
-with
-    events as ({{ landed("incident_events", "event_id") }}),
-
-    {{ incidents("events") }}
+with events as ({{ landed("incident_events", "event_id") }}), {{ incidents("events") }}
 
 select *
 from incidents

@@ -3,6 +3,11 @@
     select *
     from {{ model }}
     where
-        not (0 <= uptime_low and uptime_low <= uptime and uptime <= uptime_high and uptime_high <= 1)
+        not (
+            0 <= uptime_low
+            and uptime_low <= uptime
+            and uptime <= uptime_high
+            and uptime_high <= 1
+        )
         or (uptime is null) <> (counted = 0)
 {% endtest %}

@@ -16,7 +16,8 @@
                     hive_partitioning = false,
                     union_by_name = true
                 )
-            where filename like '%/landing/%' and filename in (select filename from known)
+            where
+                filename like '%/landing/%' and filename in (select filename from known)
         )
 
     select distinct probe_id

@@ -6,5 +6,10 @@
         excluded + counted <> attempts
         or good + bad <> counted
         or bad_provider + bad_network + bad_other <> bad
-        or excluded_us + excluded_shared + excluded_catalog + excluded_policy + excluded_probe <> excluded
+        or excluded_us
+        + excluded_shared
+        + excluded_catalog
+        + excluded_policy
+        + excluded_probe
+        <> excluded
 {% endtest %}

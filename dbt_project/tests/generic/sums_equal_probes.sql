@@ -10,7 +10,10 @@
         ),
 
         probes as (
-            select started_on as day, count(*) as attempts, count(*) filter (is_counted and is_good) as good
+            select
+                started_on as day,
+                count(*) as attempts,
+                count(*) filter (is_counted and is_good) as good
             from {{ ref("fct_probe") }}
             where kind <> 'manual' and started_on >= (select min(day) from newest)
             group by started_on
@@ -26,5 +29,7 @@
     select *
     from probes
     full join facts using (day)
-    where probes.attempts is distinct from facts.attempts or probes.good is distinct from facts.good
+    where
+        probes.attempts is distinct from facts.attempts
+        or probes.good is distinct from facts.good
 {% endtest %}

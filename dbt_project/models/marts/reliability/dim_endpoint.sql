@@ -3,15 +3,25 @@ with
 
     endpoint_days as (select * from {{ ref("int_endpoint_day") }}),
 
-    refreshes as (select location, max_by(refresh_id, (refreshed_at, refresh_id)) as refresh_id from catalog group by location),
+    refreshes as (
+        select location, max_by(refresh_id, (refreshed_at, refresh_id)) as refresh_id
+        from catalog
+        group by location
+    ),
 
     listed as (
         select
             *,
             min(refreshed_at) over (partition by endpoint_id) as first_listed_at,
-            max(case when not is_retired then refreshed_at end) over (partition by endpoint_id) as last_listed_at
+            max(case when not is_retired then refreshed_at end) over (
+                partition by endpoint_id
+            ) as last_listed_at
         from catalog
-        qualify row_number() over (partition by endpoint_id order by refreshed_at desc, entry_id desc) = 1
+        qualify
+            row_number() over (
+                partition by endpoint_id order by refreshed_at desc, entry_id desc
+            )
+            = 1
     ),
 
     probed as (

@@ -8,11 +8,21 @@
 }}
 
 with
-    attempts as (select * from {{ ref("fct_probe") }} where {{ is_wanted_day("started_on") }}),
+    attempts as (
+        select * from {{ ref("fct_probe") }} where {{ is_wanted_day("started_on") }}
+    ),
 
-    kept as (select * from {{ ref("stg_endpoint_daily") }} where {{ is_wanted_day("landed_on") }}),
+    kept as (
+        select *
+        from {{ ref("stg_endpoint_daily") }}
+        where {{ is_wanted_day("landed_on") }}
+    ),
 
-    landed_days as (select day from {{ ref("int_landed_days") }} where landed_table = 'probe_results'),
+    landed_days as (
+        select day
+        from {{ ref("int_landed_days") }}
+        where landed_table = 'probe_results'
+    ),
 
     {{ endpoint_facts("attempts", "started_on") }},
 

@@ -6,7 +6,6 @@
     )
 }}
 -- depends_on: {{ ref("int_landed_days") }}
-
 with
     attempts as (
         select *

@@ -5,4 +5,6 @@ from {{ portable(ref("fct_probe_open")) }}
 union all
 select {{ probe_columns() }}
 from {{ ref("stg_probe_archive") }}
-where landed_on not in (select distinct started_on from {{ portable(ref("fct_probe_open")) }})
+where
+    landed_on
+    not in (select distinct started_on from {{ portable(ref("fct_probe_open")) }})

@@ -18,7 +18,11 @@ with
             is_demo
         from latest_by_day
         qualify
-            row_number() over (partition by promise, subject order by evaluated_at desc, evaluation_id desc) = 1
+            row_number() over (
+                partition by promise, subject
+                order by evaluated_at desc, evaluation_id desc
+            )
+            = 1
     )
 
 select *

@@ -6,10 +6,18 @@
     )
 }}
 
-{%- set windows = {"5m": "5 minutes", "30m": "30 minutes", "1h": "1 hour", "6h": "6 hours", "3d": "3 days"} %}
+{%- set windows = {
+    "5m": "5 minutes",
+    "30m": "30 minutes",
+    "1h": "1 hour",
+    "6h": "6 hours",
+    "3d": "3 days",
+} %}
 
 with
-    endpoints as (select * from {{ ref("dim_endpoint") }} where availability_slo is not null),
+    endpoints as (
+        select * from {{ ref("dim_endpoint") }} where availability_slo is not null
+    ),
 
     as_of as (select as_of from {{ ref("int_as_of") }} where as_of is not null),
 
@@ -35,8 +43,12 @@ with
         select
             attempts.endpoint_id,
             {%- for name, length in windows.items() %}
-                count(*) filter (started_at > as_of - interval '{{ length }}') as n_{{ name }},
-                count(*) filter (started_at > as_of - interval '{{ length }}' and not is_good) as bad_{{ name }}
+                count(*) filter (
+                    started_at > as_of - interval '{{ length }}'
+                ) as n_{{ name }},
+                count(*) filter (
+                    started_at > as_of - interval '{{ length }}' and not is_good
+                ) as bad_{{ name }}
                 {{- "," if not loop.last }}
             {%- endfor %}
         from attempts
@@ -70,7 +82,9 @@ with
             good::double / nullif(counted, 0) as uptime,
             {{ wilson_low("good", "counted") }} as uptime_low,
             {{ wilson_high("good", "counted") }} as uptime_high,
-            case when bad = 0 then 0.0 else bad / nullif(budget_bad, 0) end as budget_spent,
+            case
+                when bad = 0 then 0.0 else bad / nullif(budget_bad, 0)
+            end as budget_spent,
             budget_bad >= 1 as is_supported
         from budgeted
     ),
@@ -93,13 +107,17 @@ with
             budget_spent,
             1 - budget_spent as budget_left,
             {%- for name in windows %}
-                bad_{{ name }}::double / nullif(n_{{ name }}, 0) / nullif(1 - availability_slo, 0) as burn_{{ name }},
+                bad_{{ name }}::double
+                / nullif(n_{{ name }}, 0)
+                / nullif(1 - availability_slo, 0) as burn_{{ name }},
             {%- endfor %}
             {%- for name in windows %} n_{{ name }}, {%- endfor %}
             {%- for name in windows %} bad_{{ name }}, {%- endfor %}
             is_supported,
             case
-                when uptime_high < availability_slo or (is_supported and bad > budget_bad)
+                when
+                    uptime_high < availability_slo
+                    or (is_supported and bad > budget_bad)
                 then 'broken'
                 when is_supported and uptime_low >= availability_slo
                 then 'kept'

@@ -1,5 +1,7 @@
 with
-    endpoints as (select * from {{ ref("dim_endpoint") }} where availability_slo is not null),
+    endpoints as (
+        select * from {{ ref("dim_endpoint") }} where availability_slo is not null
+    ),
 
     as_of as (select as_of from {{ ref("int_as_of") }} where as_of is not null),
 
@@ -12,7 +14,9 @@ with
             is_demo,
             unnest(
                 range(
-                    {{ day_of(slo_window_start("as_of", "slo_window_s")) }}, {{ day_of("as_of") }} + 1, interval 1 day
+                    {{ day_of(slo_window_start("as_of", "slo_window_s")) }},
+                    {{ day_of("as_of") }} + 1,
+                    interval 1 day
                 )
             )::date as started_on
         from endpoints
@@ -20,7 +24,11 @@ with
     ),
 
     by_day as (
-        select endpoint_id, started_on, sum(counted)::bigint as counted, sum(bad)::bigint as bad
+        select
+            endpoint_id,
+            started_on,
+            sum(counted)::bigint as counted,
+            sum(bad)::bigint as bad
         from hours
         group by endpoint_id, started_on
     ),
@@ -32,12 +40,17 @@ with
             coalesce(by_day.counted, 0) as counted,
             coalesce(by_day.bad, 0) as bad,
             sum(coalesce(by_day.bad, 0)) over (
-                partition by days.endpoint_id order by days.started_on rows unbounded preceding
+                partition by days.endpoint_id
+                order by days.started_on
+                rows unbounded preceding
             )::bigint as bad_cumulative,
             days.budget_bad,
             days.is_demo
         from days
-        left join by_day on days.endpoint_id = by_day.endpoint_id and days.started_on = by_day.started_on
+        left join
+            by_day
+            on days.endpoint_id = by_day.endpoint_id
+            and days.started_on = by_day.started_on
     ),
 
     final as (
@@ -48,7 +61,11 @@ with
             bad,
             bad_cumulative,
             budget_bad,
-            case when bad_cumulative = 0 then 1.0 else 1 - bad_cumulative / nullif(budget_bad, 0) end as budget_left,
+            case
+                when bad_cumulative = 0
+                then 1.0
+                else 1 - bad_cumulative / nullif(budget_bad, 0)
+            end as budget_left,
             is_demo
         from summed
     )

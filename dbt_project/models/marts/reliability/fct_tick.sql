@@ -6,9 +6,12 @@
     )
 }}
 -- depends_on: {{ ref("int_landed_days") }}
-
 with
-    ticks as (select * from {{ ref("stg_probe_ticks") }} where {{ is_wanted_day("landed_on") }}),
+    ticks as (
+        select *
+        from {{ ref("stg_probe_ticks") }}
+        where {{ is_wanted_day("landed_on") }}
+    ),
 
     final as (
         select
