@@ -1,6 +1,6 @@
 """The transitions of the reference's state machine, one test each."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 
@@ -8,7 +8,7 @@ from pipelines.notify.incidents import AlertState, Policy
 from tests.unit.notify.kit import MINUTE, NOW, A, Watch, endpoint, fleet, judged, policy, seen
 
 
-def test_an_endpoint_is_unknown_until_its_first_good_attempt():
+def test_an_endpoint_is_unknown_until_its_first_good_attempt() -> None:
     watch = Watch()
     assert watch.shown() == "UNKNOWN"
     watch.feed("-")
@@ -19,7 +19,7 @@ def test_an_endpoint_is_unknown_until_its_first_good_attempt():
     assert watch.notices == []
 
 
-def test_one_bad_attempt_is_suspicion_that_nobody_hears_of():
+def test_one_bad_attempt_is_suspicion_that_nobody_hears_of() -> None:
     watch = Watch()
     watch.feed("GB")
     assert watch.shown() == "SUSPECT"
@@ -29,7 +29,7 @@ def test_one_bad_attempt_is_suspicion_that_nobody_hears_of():
     assert "opened" not in watch.kinds()
 
 
-def test_three_bad_in_a_row_open_an_incident_since_the_first_of_them():
+def test_three_bad_in_a_row_open_an_incident_since_the_first_of_them() -> None:
     watch = Watch()
     watch.feed("GGBBB")
     (notice,) = watch.notices
@@ -41,13 +41,13 @@ def test_three_bad_in_a_row_open_an_incident_since_the_first_of_them():
     assert incident.summary.startswith("3 of 3 attempts failed since 14:02 UTC (server_error ×3)")
 
 
-def test_confirmations_of_the_same_sweep_count():
+def test_confirmations_of_the_same_sweep_count() -> None:
     watch = Watch()
     watch.step(seen("G", NOW), seen("BBB", NOW + MINUTE))
     assert [kind for kind, _ in watch.told()] == ["opened"]
 
 
-def test_excluded_attempts_neither_break_nor_make_a_run():
+def test_excluded_attempts_neither_break_nor_make_a_run() -> None:
     watch = Watch()
     watch.feed("GB-B-")
     assert watch.shown() == "SUSPECT"
@@ -55,7 +55,7 @@ def test_excluded_attempts_neither_break_nor_make_a_run():
     assert watch.shown() == "DOWN"
 
 
-def test_the_thresholds_are_those_of_the_endpoint():
+def test_the_thresholds_are_those_of_the_endpoint() -> None:
     own = endpoint(A, promises={"fail_threshold": 1, "recover_threshold": 1})
     watch = Watch(Policy.of(fleet(), [own]))
     watch.feed("GB")
@@ -65,7 +65,7 @@ def test_the_thresholds_are_those_of_the_endpoint():
     assert [kind for kind, _ in watch.told()] == ["opened", "resolved"]
 
 
-def test_recovery_takes_two_good_attempts_and_tells_the_end_once():
+def test_recovery_takes_two_good_attempts_and_tells_the_end_once() -> None:
     watch = Watch()
     watch.feed("GBBBG")
     assert watch.shown() == "RECOVERING"
@@ -78,7 +78,7 @@ def test_recovery_takes_two_good_attempts_and_tells_the_end_once():
     assert ended.detail["failed"] == 3
 
 
-def test_a_relapse_is_the_same_incident_without_a_new_notice():
+def test_a_relapse_is_the_same_incident_without_a_new_notice() -> None:
     watch = Watch()
     watch.feed("GBBBGB")
     assert watch.shown() == "DOWN"
@@ -88,7 +88,7 @@ def test_a_relapse_is_the_same_incident_without_a_new_notice():
     assert len({event.incident_id for event in watch.events if event.kind in ("opened", "resolved")}) == 1
 
 
-def test_it_is_not_well_again_while_half_of_the_window_is_bad():
+def test_it_is_not_well_again_while_half_of_the_window_is_bad() -> None:
     watch = Watch()
     watch.feed("GBBB")
     watch.step(seen("GG", NOW + 5 * MINUTE, rule="half", since=NOW.isoformat()))
@@ -97,7 +97,7 @@ def test_it_is_not_well_again_while_half_of_the_window_is_bad():
     assert watch.shown() == "UP"
 
 
-def test_half_a_window_of_failures_opens_without_a_run():
+def test_half_a_window_of_failures_opens_without_a_run() -> None:
     watch = Watch()
     watch.feed("GGB")
     watch.step(seen("G", NOW + 3 * MINUTE))
@@ -106,7 +106,7 @@ def test_half_a_window_of_failures_opens_without_a_run():
     assert watch.notices[0].incidents[0].summary == "3 of 6 failed"
 
 
-def test_scattered_failures_degrade_and_a_run_makes_it_worse():
+def test_scattered_failures_degrade_and_a_run_makes_it_worse() -> None:
     watch = Watch()
     watch.feed("GG")
     scattered = {"rule": "some", "since": NOW.isoformat(), "sentence": "3 of 40 failed"}
@@ -120,7 +120,7 @@ def test_scattered_failures_degrade_and_a_run_makes_it_worse():
     assert len({event.incident_id for event in watch.events if event.kind in ("opened", "escalated")}) == 1
 
 
-def test_degraded_recovers_only_once_no_window_rule_holds():
+def test_degraded_recovers_only_once_no_window_rule_holds() -> None:
     watch = Watch()
     watch.feed("GG")
     scattered = {"rule": "some", "since": NOW.isoformat()}
@@ -130,20 +130,20 @@ def test_degraded_recovers_only_once_no_window_rule_holds():
     assert watch.shown() == "UP"
 
 
-def test_a_verdict_of_a_run_opens_even_when_its_attempts_were_lost():
+def test_a_verdict_of_a_run_opens_even_when_its_attempts_were_lost() -> None:
     watch = Watch()
     watch.step(seen("", NOW, rule="consecutive", since=(NOW - 9 * MINUTE).isoformat(), sentence="9 of 9"))
     assert watch.shown() == "DOWN"
     assert watch.notices[0].incidents[0].started_at == NOW - 9 * MINUTE
 
 
-def flap(watch, cycles, start=NOW):
-    for k in range(cycles):
+def flap(watch: Watch, cycles: int, start: datetime = NOW) -> datetime:
+    for _ in range(cycles):
         start = watch.feed("BBBGG", start)
     return start
 
 
-def test_four_transitions_in_half_an_hour_are_flapping_said_once_then_silence():
+def test_four_transitions_in_half_an_hour_are_flapping_said_once_then_silence() -> None:
     watch = Watch()
     watch.feed("G", NOW - MINUTE)
     at = flap(watch, 2)
@@ -154,7 +154,7 @@ def test_four_transitions_in_half_an_hour_are_flapping_said_once_then_silence():
     assert watch.kinds().count("flapping") == 1
 
 
-def test_flapping_ends_with_the_incident_when_it_stays_up():
+def test_flapping_ends_with_the_incident_when_it_stays_up() -> None:
     watch = Watch()
     at = flap(watch, 3)
     while watch.shown() == "FLAPPING" and at < NOW + timedelta(hours=3):
@@ -166,7 +166,7 @@ def test_flapping_ends_with_the_incident_when_it_stays_up():
     assert timedelta(hours=1) < at - (NOW + 12 * MINUTE) < timedelta(hours=1, minutes=3)
 
 
-def test_flapping_that_ends_down_is_told_as_worse():
+def test_flapping_that_ends_down_is_told_as_worse() -> None:
     watch = Watch()
     at = flap(watch, 2)
     at = watch.feed("BBB" + "B" * 70, at)
@@ -177,7 +177,7 @@ def test_flapping_that_ends_down_is_told_as_worse():
 MAINTENANCE = [{"name": "move", "start": NOW + MINUTE, "end": NOW + 10 * MINUTE, "endpoints": ["openai/*"]}]
 
 
-def test_nobody_hears_of_failures_during_maintenance():
+def test_nobody_hears_of_failures_during_maintenance() -> None:
     watch = Watch(policy(maintenance=MAINTENANCE))
     watch.feed("GBBBBB")
     assert watch.shown() == "MAINTENANCE"
@@ -188,7 +188,7 @@ def test_nobody_hears_of_failures_during_maintenance():
     assert "opened" not in watch.kinds()
 
 
-def test_an_endpoint_still_down_after_maintenance_opens_from_its_last_attempts():
+def test_an_endpoint_still_down_after_maintenance_opens_from_its_last_attempts() -> None:
     watch = Watch(policy(maintenance=MAINTENANCE))
     watch.feed("GBBBBB")
     watch.step(seen("", NOW + 10 * MINUTE))
@@ -196,7 +196,7 @@ def test_an_endpoint_still_down_after_maintenance_opens_from_its_last_attempts()
     assert [kind for kind, _ in watch.told()] == ["opened"]
 
 
-def test_an_incident_open_before_maintenance_may_end_with_it():
+def test_an_incident_open_before_maintenance_may_end_with_it() -> None:
     watch = Watch(policy(maintenance=MAINTENANCE))
     watch.feed("BBB", NOW - 3 * MINUTE)
     watch.feed("-BGGG", NOW)
@@ -206,13 +206,13 @@ def test_an_incident_open_before_maintenance_may_end_with_it():
     assert watch.shown() == "UP"
 
 
-def test_other_promises_are_not_judged_under_maintenance():
+def test_other_promises_are_not_judged_under_maintenance() -> None:
     watch = Watch(policy(maintenance=MAINTENANCE))
     watch.step(judged("key_accepted", "broken", NOW + MINUTE))
     assert watch.events == []
 
 
-def test_blindness_is_an_incident_of_its_own_and_no_downtime():
+def test_blindness_is_an_incident_of_its_own_and_no_downtime() -> None:
     watch = Watch()
     watch.feed("G")
     watch.step(seen("", NOW + 5 * MINUTE), judged("monitor_not_blind", "broken", NOW + 5 * MINUTE, sentence="no probe"))
@@ -225,7 +225,7 @@ def test_blindness_is_an_incident_of_its_own_and_no_downtime():
 
 
 @pytest.mark.parametrize("promise", ["key_accepted", "quota_left"])
-def test_a_refused_key_or_an_empty_purse_is_told_at_once(promise):
+def test_a_refused_key_or_an_empty_purse_is_told_at_once(promise: str) -> None:
     watch = Watch()
     watch.step(judged(promise, "broken", NOW, since=NOW.isoformat(), sentence="the key is refused"))
     assert [kind for kind, _ in watch.told()] == ["opened"]
@@ -235,7 +235,7 @@ def test_a_refused_key_or_an_empty_purse_is_told_at_once(promise):
     assert [kind for kind, _ in watch.told()] == ["opened", "resolved"]
 
 
-def test_a_slow_endpoint_is_degraded_and_well_after_two_windows():
+def test_a_slow_endpoint_is_degraded_and_well_after_two_windows() -> None:
     watch = Watch()
     watch.step(judged("ttft_p95_within_slo", "broken", NOW))
     assert watch.state.incidents[0].state == "DEGRADED"
@@ -247,13 +247,13 @@ def test_a_slow_endpoint_is_degraded_and_well_after_two_windows():
     assert [kind for kind, _ in watch.told()] == ["opened", "resolved"]
 
 
-def test_insufficient_never_opens():
+def test_insufficient_never_opens() -> None:
     watch = Watch()
     watch.step(judged("ttft_p95_within_slo", "insufficient", NOW), judged("error_budget_burn", "insufficient", NOW))
     assert watch.events == []
 
 
-def test_a_rising_severity_is_told_and_a_falling_one_is_not():
+def test_a_rising_severity_is_told_and_a_falling_one_is_not() -> None:
     watch = Watch()
     watch.step(judged("error_budget_burn", "broken", NOW, severity="minor"))
     watch.step(judged("error_budget_burn", "broken", NOW + MINUTE, severity="critical"))
@@ -263,7 +263,7 @@ def test_a_rising_severity_is_told_and_a_falling_one_is_not():
     assert watch.state.incidents[0].severity == "critical"
 
 
-def test_a_failed_check_of_any_asset_is_an_incident():
+def test_a_failed_check_of_any_asset_is_an_incident() -> None:
     watch = Watch()
     failed = judged("check_passes", "broken", NOW, "marts/fct_probe:not_null", sentence="12 rows")
     watch.step(failed)
@@ -272,7 +272,7 @@ def test_a_failed_check_of_any_asset_is_an_incident():
     assert watch.told() == [("opened", ["marts/fct_probe:not_null"]), ("resolved", ["marts/fct_probe:not_null"])]
 
 
-def test_an_endpoint_taken_out_of_the_fleet_closes_its_incident():
+def test_an_endpoint_taken_out_of_the_fleet_closes_its_incident() -> None:
     watch = Watch()
     watch.feed("BBB")
     watch.policy = policy("anthropic/claude")
@@ -284,7 +284,7 @@ def test_an_endpoint_taken_out_of_the_fleet_closes_its_incident():
     assert watch.state.known.text == ""
 
 
-def test_a_healthy_fleet_leaves_almost_nothing_in_the_state():
+def test_a_healthy_fleet_leaves_almost_nothing_in_the_state() -> None:
     names = [f"provider-{k % 9}/some-model-name-{k}" for k in range(200)]
     watch = Watch(policy(*names, providers={f"provider-{k}": {"type": "openai"} for k in range(9)}))
     for k in range(3):

@@ -1,21 +1,25 @@
 """Channels against real HTTP receivers on loopback."""
 
+import contextlib
 import io
 import json
 import socket
 import threading
+from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, Never
 
 import httpx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.fleet.models import Alerting, AppriseChannel, ConsoleChannel, SlackChannel, WebhookChannel
+from pipelines.fleet.models import Alerting, AppriseChannel, Channel, ConsoleChannel, SlackChannel, WebhookChannel
 from pipelines.notify.channels import deliver, heartbeat, signature, verify_signature
 from pipelines.notify.channels.slack import cut, escape, slack_payload
 from pipelines.notify.channels.webhook import JSON_SCHEMA, webhook_payload
+from pipelines.notify.model import DeliveryResult, Notice
 from tests.unit.notify.kit import NOW, incident, notice
 
 ALERTING = Alerting(page_base_url="https://status.example")
@@ -26,7 +30,7 @@ HOOK = WebhookChannel(type="webhook", url_env="HOOK", secret_env="KEY")
 class Receiver:
     """An HTTP server that keeps what it was sent and answers as it is told."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.heard = []
         self.status, self.headers, self.body = 200, {}, b"ok"
         self.free = threading.Event()
@@ -34,7 +38,7 @@ class Receiver:
         receiver = self
 
         class Handler(BaseHTTPRequestHandler):
-            def do_POST(self):
+            def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
                 receiver.heard.append((self.path, dict(self.headers), body))
                 if receiver.is_hanging:
@@ -51,23 +55,21 @@ class Receiver:
                 self.end_headers()
                 self.wfile.write(receiver.body)
 
-            do_GET = do_POST
+            do_GET = do_POST  # noqa: N815  the name that http.server calls
 
-            def log_message(self, *args):
+            def log_message(self, *args: object) -> None:
                 pass
 
-            def handle(self):
-                try:
+            def handle(self) -> None:
+                with contextlib.suppress(OSError):  # The client went away, as it should.
                     super().handle()
-                except OSError:
-                    pass  # The client went away, as it should.
 
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self.thread = threading.Thread(target=self.server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
         self.thread.start()
         self.url = f"http://127.0.0.1:{self.server.server_port}/T0/secret-token"
 
-    def close(self):
+    def close(self) -> None:
         self.free.set()
         self.server.shutdown()
         self.thread.join()
@@ -75,24 +77,24 @@ class Receiver:
 
 
 @pytest.fixture
-def receiver():
+def receiver() -> Iterator[Receiver]:
     made = Receiver()
     yield made
     made.close()
 
 
 @pytest.fixture
-def client():
+def client() -> Iterator[httpx.Client]:
     with httpx.Client(trust_env=False) as made:
         yield made
 
 
-def send(channel, client, url, said=None, **more):
+def send(channel: Channel, client: httpx.Client, url: str, said: Notice | None = None, **more: Any) -> DeliveryResult:
     env = {"HOOK": url, "KEY": "s3cret"}
     return deliver(channel, said or notice(), env, client=client, now=NOW, alerting=ALERTING, **more)
 
 
-def test_slack_hears_headline_facts_links_and_context(receiver, client):
+def test_slack_hears_headline_facts_links_and_context(receiver: Receiver, client: httpx.Client) -> None:
     result = send(SLACK, client, receiver.url)
     assert (result.is_delivered, result.error, result.attempt) == (True, None, 1)
     (path, headers, body) = receiver.heard[0]
@@ -115,7 +117,7 @@ WILD = st.text(st.characters(codec="utf-8", exclude_categories=["Cs"]), max_size
 
 
 @given(WILD, WILD, st.integers(1, 80), st.sampled_from(["opened", "resolved", "reminder"]))
-def test_slack_limits_hold_for_any_text(summary, subject, count, kind):
+def test_slack_limits_hold_for_any_text(summary: str, subject: str, count: int, kind: str) -> None:
     many = [
         incident(
             incident_id=f"{k}", subject=subject, summary=summary, owner=summary, detail={"error_mix": {summary: 2}}
@@ -141,13 +143,13 @@ def test_slack_limits_hold_for_any_text(summary, subject, count, kind):
             assert ">" not in text
 
 
-def test_slack_text_is_escaped_and_never_cut_inside_an_entity():
+def test_slack_text_is_escaped_and_never_cut_inside_an_entity() -> None:
     assert escape("a & <b>") == "a &amp; &lt;b&gt;"
     assert cut("&amp;" * 3, 8) == "&amp;…"
     assert cut("short", 5) == "short"
 
 
-def test_a_webhook_is_signed_and_carries_its_key_and_schema(receiver, client):
+def test_a_webhook_is_signed_and_carries_its_key_and_schema(receiver: Receiver, client: httpx.Client) -> None:
     assert send(HOOK, client, receiver.url).is_delivered
     _, headers, body = receiver.heard[0]
     assert headers["Idempotency-Key"] == "n1"
@@ -159,7 +161,7 @@ def test_a_webhook_is_signed_and_carries_its_key_and_schema(receiver, client):
     assert set(payload["incidents"][0]["links"]) == {"Check in Dagster", "Page"}
 
 
-def conforms(value, schema):
+def conforms(value: Any, schema: dict[str, Any]) -> None:
     """As much of JSON Schema as the documented one uses."""
     names = schema.get("type", [])
     types = {"object": dict, "array": list, "string": str, "number": (int, float), "boolean": bool, "null": type(None)}
@@ -187,19 +189,19 @@ def conforms(value, schema):
 
 
 @pytest.mark.parametrize("kind", ["opened", "resolved", "flapping"])
-def test_the_webhook_body_is_as_documented(kind):
+def test_the_webhook_body_is_as_documented(kind: str) -> None:
     said = notice(incident(), incident(incident_id="x", resolved_at=NOW, provider=None), kind=kind)
     conforms(json.loads(json.dumps(webhook_payload(said, ALERTING))), JSON_SCHEMA)
 
 
-def test_an_unsigned_webhook_has_no_signature(receiver, client):
+def test_an_unsigned_webhook_has_no_signature(receiver: Receiver, client: httpx.Client) -> None:
     plain = WebhookChannel(type="webhook", url=receiver.url)
     assert send(plain, client, "").is_delivered
     assert "X-ArgusLab-Signature" not in receiver.heard[0][1]
 
 
 @given(st.binary(max_size=200), st.text(min_size=1, max_size=40))
-def test_a_signature_is_of_exactly_this_body_secret_and_time(body, key):
+def test_a_signature_is_of_exactly_this_body_secret_and_time(body: bytes, key: str) -> None:
     header = signature(key, body, NOW)
     assert verify_signature(key, body, header, now=NOW)
     assert not verify_signature(key, body + b" ", header, now=NOW)
@@ -209,26 +211,26 @@ def test_a_signature_is_of_exactly_this_body_secret_and_time(body, key):
 
 
 @given(st.text(max_size=60))
-def test_no_header_makes_verification_crash(header):
+def test_no_header_makes_verification_crash(header: str) -> None:
     assert not verify_signature("k", b"", header, now=NOW)
     assert not verify_signature("k", b"", f"t=١٢,v1={header}", now=NOW)
 
 
-def test_a_server_error_is_a_result_that_names_no_secret(receiver, client):
+def test_a_server_error_is_a_result_that_names_no_secret(receiver: Receiver, client: httpx.Client) -> None:
     receiver.status, receiver.body = 500, b"secret-token in a body"
     for channel in (SLACK, HOOK):
         result = send(channel, client, receiver.url, attempt=3)
         assert (result.is_delivered, result.error, result.attempt) == (False, "HTTP 500 Internal Server Error", 3)
 
 
-def test_too_many_requests_say_when_to_come_back(receiver, client):
+def test_too_many_requests_say_when_to_come_back(receiver: Receiver, client: httpx.Client) -> None:
     receiver.status = 429
     for given_, expected in (("120", 120), ("Fri, 20 Nov 2026 14:05:00 GMT", 300), ("soon", None), ("-3", None)):
         receiver.headers = {"Retry-After": given_}
         assert send(SLACK, client, receiver.url).retry_after_s == expected
 
 
-def test_a_redirect_is_not_followed(receiver, client):
+def test_a_redirect_is_not_followed(receiver: Receiver, client: httpx.Client) -> None:
     receiver.status, receiver.headers = 302, {"Location": receiver.url + "/elsewhere"}
     result = send(SLACK, client, receiver.url)
     assert "redirects elsewhere" in result.error
@@ -236,18 +238,18 @@ def test_a_redirect_is_not_followed(receiver, client):
     assert "secret-token" not in result.error
 
 
-def test_a_receiver_that_hangs_costs_no_more_than_the_timeout(receiver, client):
+def test_a_receiver_that_hangs_costs_no_more_than_the_timeout(receiver: Receiver, client: httpx.Client) -> None:
     receiver.is_hanging = True
     for channel in (SLACK, HOOK):
         assert send(channel, client, receiver.url, timeout_s=0.2).error == "no answer within 0.2 s"
 
 
-def test_a_receiver_that_drips_for_ever_is_left_alone(receiver, client):
+def test_a_receiver_that_drips_for_ever_is_left_alone(receiver: Receiver, client: httpx.Client) -> None:
     receiver.is_dripping = True
     assert send(SLACK, client, receiver.url, timeout_s=0.3).is_delivered
 
 
-def test_nobody_listening_is_a_result(client):
+def test_nobody_listening_is_a_result(client: httpx.Client) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         result = send(SLACK, client, f"http://127.0.0.1:{unused.getsockname()[1]}/secret-token")
@@ -255,25 +257,25 @@ def test_nobody_listening_is_a_result(client):
 
 
 @pytest.mark.parametrize("url", ["nonsense", "http://[bad", "ftp://secret-token", "https://\x00secret-token"])
-def test_an_invalid_url_is_a_result_that_does_not_quote_it(client, url):
+def test_an_invalid_url_is_a_result_that_does_not_quote_it(client: httpx.Client, url: str) -> None:
     result = send(SLACK, client, url)
     assert not result.is_delivered
     assert "secret-token" not in result.error
 
 
-def test_a_missing_variable_is_named_with_the_remedy(client):
+def test_a_missing_variable_is_named_with_the_remedy(client: httpx.Client) -> None:
     result = deliver(SLACK, notice(), {}, client=client, now=NOW, alerting=ALERTING)
     assert result.error == "the environment variable HOOK is not set; set it and restart"
 
 
-def apprise_url(receiver):
+def apprise_url(receiver: Receiver) -> str:
     return receiver.url.replace("http://", "json://")
 
 
 APPRISE = AppriseChannel(type="apprise", url_env="HOOK")
 
 
-def test_apprise_services_hear_title_and_body(receiver, client):
+def test_apprise_services_hear_title_and_body(receiver: Receiver, client: httpx.Client) -> None:
     result = send(APPRISE, client, apprise_url(receiver))
     assert result.is_delivered, result.error
     payload = json.loads(receiver.heard[0][2])
@@ -282,7 +284,7 @@ def test_apprise_services_hear_title_and_body(receiver, client):
     assert payload["type"] == "failure"
 
 
-def test_apprise_failures_are_results(receiver, client):
+def test_apprise_failures_are_results(receiver: Receiver, client: httpx.Client) -> None:
     receiver.status = 500
     assert (
         send(APPRISE, client, apprise_url(receiver)).error == "the service refused the message or could not be reached"
@@ -292,7 +294,7 @@ def test_apprise_failures_are_results(receiver, client):
     assert send(APPRISE, client, apprise_url(receiver), timeout_s=0.2).error == "no answer within 0.2 s"
 
 
-def test_the_console_shows_the_message_as_it_is(client):
+def test_the_console_shows_the_message_as_it_is(client: httpx.Client) -> None:
     stream = io.StringIO()
     said = notice(incident(summary="[bold]not markup[/bold]"))
     assert send(ConsoleChannel(type="console"), client, "", said, stream=stream).is_delivered
@@ -300,15 +302,15 @@ def test_the_console_shows_the_message_as_it_is(client):
     assert "Last good: 13:53 UTC" in stream.getvalue()
 
 
-def test_a_closed_console_is_a_result(client):
+def test_a_closed_console_is_a_result(client: httpx.Client) -> None:
     class Broken(io.StringIO):
-        def write(self, text):
+        def write(self, text: str) -> Never:
             raise BrokenPipeError(32, "Broken pipe")
 
     assert "Broken pipe" in send(ConsoleChannel(type="console"), client, "", stream=Broken()).error
 
 
-def test_the_heartbeat_asks_its_url_and_keeps_it_to_itself(receiver, client):
+def test_the_heartbeat_asks_its_url_and_keeps_it_to_itself(receiver: Receiver, client: httpx.Client) -> None:
     assert heartbeat(receiver.url, client=client, now=NOW) is None
     assert receiver.heard[0][0] == "/T0/secret-token"
     receiver.status = 404

@@ -1,11 +1,16 @@
 """Whatever happens, and however it is cut into batches and steps."""
 
-from datetime import timedelta
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipelines.notify.incidents import AlertState, Command, step
+from pipelines.notify.incidents import AlertState, Command, Event, Policy, step
+from pipelines.notify.model import Notice
+from pipelines.notify.promises import Verdict
 from tests.unit.notify.kit import MINUTE, NOW, A, B, C, judged, policy, seen, us
 
 POLICY = policy(
@@ -14,17 +19,17 @@ POLICY = policy(
 FEW = settings(max_examples=60, deadline=None)
 
 
-def cut(symbols, cuts, name=A):
+def cut(symbols: str, cuts: Iterable[int], name: str = A) -> list[Verdict]:
     """The attempts as evaluations that end at the given places; each attempt has its own minute."""
     edges = sorted({0, len(symbols), *(c for c in cuts if c < len(symbols))})
     found = []
-    for start, end in zip(edges, edges[1:], strict=False):
+    for start, end in pairwise(edges):
         moments = [NOW + k * MINUTE for k in range(start, end)]
         found.append(seen(symbols[start:end], moments[-1], name, attempt_at=[us(m) for m in moments]))
     return found
 
 
-def run(batches, rules=POLICY):
+def run(batches: Any, rules: Policy = POLICY) -> tuple[AlertState, list[Event], list[Notice]]:
     """Steps of one or more evaluations each; returns state, events, notices."""
     state, events, notices = AlertState(), [], []
     for verdicts in batches:
@@ -38,7 +43,7 @@ def run(batches, rules=POLICY):
 
 @FEW
 @given(st.text("GGGBBB-", min_size=1, max_size=60), st.lists(st.integers(1, 59)))
-def test_any_split_of_attempts_gives_the_same_state_as_one_at_a_time(symbols, cuts):
+def test_any_split_of_attempts_gives_the_same_state_as_one_at_a_time(symbols: str, cuts: Iterable[int]) -> None:
     whole = run([[verdict] for verdict in cut(symbols, cuts)])
     single = run([[verdict] for verdict in cut(symbols, range(60))])
     tracked = [{k: (t.state, t.bad, t.good, t.flips, t.mix) for k, t in s[0].trackers.items()} for s in (whole, single)]
@@ -73,7 +78,7 @@ SAYINGS = st.tuples(
 )
 
 
-def sayings(given_, at):
+def sayings(given_: Any, at: datetime) -> list[Verdict]:
     found = {}
     for name, what, finding, severity in given_:
         if what in ("half", "some"):
@@ -93,10 +98,10 @@ TIMELINES = st.lists(st.lists(SAYINGS, min_size=1, max_size=6), min_size=1, max_
 
 @FEW
 @given(TIMELINES, st.lists(st.integers(1, 39)))
-def test_evaluations_at_once_or_one_by_one_give_the_same_edges(timeline, cuts):
+def test_evaluations_at_once_or_one_by_one_give_the_same_edges(timeline: Any, cuts: Iterable[int]) -> None:
     batches = [sayings(given_, NOW + k * MINUTE) for k, given_ in enumerate(timeline)]
     edges = sorted({0, len(batches), *(c for c in cuts if c < len(batches))})
-    lumps = [[v for b in batches[i:j] for v in b] for i, j in zip(edges, edges[1:], strict=False)]
+    lumps = [[v for b in batches[i:j] for v in b] for i, j in pairwise(edges)]
     one, many = run(batches), run(lumps)
     assert one[0].trackers == many[0].trackers
     assert one[0].closed == many[0].closed
@@ -108,7 +113,7 @@ def test_evaluations_at_once_or_one_by_one_give_the_same_edges(timeline, cuts):
 
 @FEW
 @given(TIMELINES)
-def test_edges_alternate_and_no_promise_is_open_twice(timeline):
+def test_edges_alternate_and_no_promise_is_open_twice(timeline: Any) -> None:
     state, events, notices = run([sayings(given_, NOW + k * MINUTE) for k, given_ in enumerate(timeline)])
     open_now = {}
     for event in events:
@@ -131,7 +136,7 @@ def test_edges_alternate_and_no_promise_is_open_twice(timeline):
 
 @FEW
 @given(TIMELINES)
-def test_the_end_is_told_of_exactly_what_was_told_and_ended(timeline):
+def test_the_end_is_told_of_exactly_what_was_told_and_ended(timeline: Any) -> None:
     state, events, notices = run([sayings(given_, NOW + k * MINUTE) for k, given_ in enumerate(timeline)])
     begun = [i.incident_id for n in notices if n.kind in ("opened", "blind") for i in n.incidents]
     begun += [i.incident_id for n in notices if n.kind == "flapping" for i in n.incidents if i.incident_id not in begun]
@@ -146,7 +151,7 @@ def test_the_end_is_told_of_exactly_what_was_told_and_ended(timeline):
 
 @FEW
 @given(TIMELINES, st.data())
-def test_what_is_delivered_again_changes_nothing(timeline, data):
+def test_what_is_delivered_again_changes_nothing(timeline: Any, data: st.DataObject) -> None:
     batches = [sayings(given_, NOW + k * MINUTE) for k, given_ in enumerate(timeline)]
     state, _, _ = run(batches)
     now = batches[-1][-1].evaluated_at
@@ -159,7 +164,7 @@ def test_what_is_delivered_again_changes_nothing(timeline, data):
 
 @FEW
 @given(TIMELINES, st.lists(st.integers(-(10**6), 10**6), min_size=40, max_size=40))
-def test_any_clock_is_survived(timeline, offsets):
+def test_any_clock_is_survived(timeline: Any, offsets: list[int]) -> None:
     state = AlertState()
     ids = []
     for k, given_ in enumerate(timeline):

@@ -1,4 +1,5 @@
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from tests.unit.notify.kit import MINUTE, NOW, A, B, C, Watch, fleet, incident, 
 SLACK = {"type": "slack", "webhook_url_env": "HOOK"}
 
 
-def test_models_of_one_provider_that_fail_together_are_one_message():
+def test_models_of_one_provider_that_fail_together_are_one_message() -> None:
     watch = Watch()
     watch.step(*[seen("BBB", NOW, name) for name in (A, B, C)])
     assert sorted(subjects for _, subjects in watch.told()) == [[C], [A, B]]
@@ -17,7 +18,7 @@ def test_models_of_one_provider_that_fail_together_are_one_message():
     assert sorted(subjects for kind, subjects in watch.told() if kind == "resolved") == [[C], [A, B]]
 
 
-def test_the_first_word_is_not_delayed_and_what_follows_is_gathered():
+def test_the_first_word_is_not_delayed_and_what_follows_is_gathered() -> None:
     names = [f"openai/m{k}" for k in range(4)]
     watch = Watch(policy(*names))
     watch.step(seen("BBB", NOW, names[0]))
@@ -29,7 +30,7 @@ def test_the_first_word_is_not_delayed_and_what_follows_is_gathered():
     assert [len(subjects) for _, subjects in watch.told()] == [1, 3]
 
 
-def test_what_is_gathered_is_told_before_its_end():
+def test_what_is_gathered_is_told_before_its_end() -> None:
     watch = Watch()
     watch.step(seen("BBB", NOW, A))
     watch.step(seen("BBB", NOW + timedelta(seconds=30), B))
@@ -37,7 +38,7 @@ def test_what_is_gathered_is_told_before_its_end():
     assert watch.told() == [("opened", [A]), ("opened", [B]), ("resolved", [B])]
 
 
-def test_a_provider_that_is_down_speaks_for_its_endpoints():
+def test_a_provider_that_is_down_speaks_for_its_endpoints() -> None:
     watch = Watch()
     down = judged("provider_up", "broken", NOW, "openai", since=NOW.isoformat(), endpoints=[A, B])
     watch.step(seen("BBB", NOW, A), seen("BBB", NOW, B), down)
@@ -51,7 +52,7 @@ def test_a_provider_that_is_down_speaks_for_its_endpoints():
     assert watch.state.incidents == ()
 
 
-def test_an_endpoint_still_down_is_told_when_its_provider_is_well():
+def test_an_endpoint_still_down_is_told_when_its_provider_is_well() -> None:
     watch = Watch()
     watch.step(seen("BBB", NOW, A), seen("BBB", NOW, B), judged("provider_up", "broken", NOW, "openai"))
     for k in (1, 3):
@@ -60,17 +61,17 @@ def test_an_endpoint_still_down_is_told_when_its_provider_is_well():
     assert watch.told()[-2:] == [("opened", [B]), ("resolved", ["openai"])]
 
 
-def test_a_blind_fleet_is_one_message():
+def test_a_blind_fleet_is_one_message() -> None:
     watch = Watch()
     watch.step(*[judged("monitor_not_blind", "broken", NOW, subject) for subject in ("fleet", A, B, C)])
     assert watch.told() == [("blind", ["fleet"])]
 
 
-def ack(at, target, **more):
+def ack(at: datetime, target: str, **more: Any) -> Command:
     return Command(command_id=f"c-{at}", at=at, action="ack", target=target, by="ann", **more)
 
 
-def test_reminders_come_every_four_hours_until_acknowledged():
+def test_reminders_come_every_four_hours_until_acknowledged() -> None:
     watch = Watch()
     watch.step(seen("BBB", NOW))
     for hours in (1, 3.9, 4, 5, 8, 11):
@@ -83,7 +84,7 @@ def test_reminders_come_every_four_hours_until_acknowledged():
     assert watch.state.incidents[0].acknowledged_by == "ann"
 
 
-def test_acknowledging_opens_nothing_and_the_end_is_still_told():
+def test_acknowledging_opens_nothing_and_the_end_is_still_told() -> None:
     watch = Watch()
     watch.step(seen("BBB", NOW))
     name = watch.state.incidents[0].incident_id
@@ -94,14 +95,14 @@ def test_acknowledging_opens_nothing_and_the_end_is_still_told():
     assert watch.kinds().count("acknowledged") == 1
 
 
-def test_minor_incidents_are_not_repeated():
+def test_minor_incidents_are_not_repeated() -> None:
     watch = Watch()
     watch.step(judged("ttft_near_baseline", "broken", NOW))
     watch.step(at=NOW + timedelta(hours=9))
     assert [kind for kind, _ in watch.told()] == ["opened"]
 
 
-def test_what_nobody_acknowledges_is_escalated_once_to_others():
+def test_what_nobody_acknowledges_is_escalated_once_to_others() -> None:
     rules = policy(
         channels={"team": SLACK, "boss": SLACK},
         routes=[{"channels": ["team"]}],
@@ -114,11 +115,11 @@ def test_what_nobody_acknowledges_is_escalated_once_to_others():
     assert [(notice.kind, notice.channel) for notice in watch.notices] == [("opened", "team"), ("escalated", "boss")]
 
 
-def silence(action, at, until=None, target="openai/*"):
+def silence(action: str, at: datetime, until: datetime | None = None, target: str = "openai/*") -> Command:
     return Command(command_id=f"{action}-{at}", at=at, action=action, target=target, until=until, by="ann")
 
 
-def test_silence_records_incidents_and_tells_what_is_still_open_afterwards():
+def test_silence_records_incidents_and_tells_what_is_still_open_afterwards() -> None:
     watch = Watch()
     watch.step(seen("BBB", NOW, A), seen("BBB", NOW, C), commands=[silence("silence", NOW - MINUTE, NOW + 10 * MINUTE)])
     assert watch.told() == [("opened", [C])]
@@ -127,7 +128,7 @@ def test_silence_records_incidents_and_tells_what_is_still_open_afterwards():
     assert watch.told()[-1] == ("opened", [A])
 
 
-def test_silence_can_be_lifted_and_a_repeated_command_counts_once():
+def test_silence_can_be_lifted_and_a_repeated_command_counts_once() -> None:
     first, lift = silence("silence", NOW - MINUTE), silence("unsilence", NOW + MINUTE)
     watch = Watch()
     watch.step(seen("BBB", NOW, A), commands=[first])
@@ -137,7 +138,7 @@ def test_silence_can_be_lifted_and_a_repeated_command_counts_once():
     assert watch.kinds().count("silenced") == 2
 
 
-def test_an_evaluation_handed_on_again_changes_nothing():
+def test_an_evaluation_handed_on_again_changes_nothing() -> None:
     watch = Watch()
     again = [seen("BBB", NOW), seen("G", NOW + MINUTE)]
     watch.step(*again)
@@ -147,7 +148,7 @@ def test_an_evaluation_handed_on_again_changes_nothing():
     assert (made.events, made.notices) == ((), ())
 
 
-def test_an_old_evaluation_never_opens_a_resolved_incident_again():
+def test_an_old_evaluation_never_opens_a_resolved_incident_again() -> None:
     watch = Watch()
     watch.step(seen("BBB", NOW), seen("GG", NOW + MINUTE))
     watch.state = watch.state.model_copy(update={"seen": AlertState().seen})
@@ -157,7 +158,7 @@ def test_an_old_evaluation_never_opens_a_resolved_incident_again():
     assert watch.state.incidents == ()
 
 
-def test_a_step_repeated_after_a_crash_makes_the_same_notice_ids():
+def test_a_step_repeated_after_a_crash_makes_the_same_notice_ids() -> None:
     watch = Watch()
     watch.step(seen("G", NOW))
     before = watch.state
@@ -169,7 +170,7 @@ def test_a_step_repeated_after_a_crash_makes_the_same_notice_ids():
     assert {event.event_id for event in first.events} <= {event.event_id for event in later.events}
 
 
-def test_an_unreadable_state_starts_afresh_and_says_so():
+def test_an_unreadable_state_starts_afresh_and_says_so() -> None:
     for text in ("{", "[]", '{"version":2}', '{"version":1,"surprise":1}', '{"trackers":{"a":{"core":"UPSIDE"}}}'):
         state, (event,) = load_state(text, now=NOW)
         assert state == AlertState()
@@ -179,7 +180,7 @@ def test_an_unreadable_state_starts_afresh_and_says_so():
     assert load_state("", now=NOW) == (AlertState(), ())
 
 
-def test_a_lost_state_opens_the_same_incident_under_the_same_id():
+def test_a_lost_state_opens_the_same_incident_under_the_same_id() -> None:
     watch, since = Watch(), (NOW - 2 * MINUTE).isoformat()
     watch.step(seen("BBB", NOW, spacing=MINUTE))
     fresh = Watch()
@@ -188,7 +189,7 @@ def test_a_lost_state_opens_the_same_incident_under_the_same_id():
 
 
 @pytest.mark.parametrize("jump", [-timedelta(days=400), -timedelta(hours=3), -timedelta(seconds=1), timedelta(days=30)])
-def test_a_clock_that_jumps_neither_crashes_nor_repeats_an_edge(jump):
+def test_a_clock_that_jumps_neither_crashes_nor_repeats_an_edge(jump: timedelta) -> None:
     watch = Watch()
     at = watch.feed("GBBB")
     at = watch.feed("BBGG", at + jump)
@@ -199,7 +200,7 @@ def test_a_clock_that_jumps_neither_crashes_nor_repeats_an_edge(jump):
     assert watch.state.incidents == ()
 
 
-def test_routes_choose_by_project_severity_and_owner():
+def test_routes_choose_by_project_severity_and_owner() -> None:
     rules = fleet(
         channels={"pager": SLACK, "shop": SLACK, "log": {"type": "console"}},
         routes=[
@@ -216,11 +217,11 @@ def test_routes_choose_by_project_severity_and_owner():
     assert channels_for(incident(promise="channel_delivers", subject="pager"), rules) == ("log",)
 
 
-def test_a_console_exists_even_if_the_file_names_none():
+def test_a_console_exists_even_if_the_file_names_none() -> None:
     assert channels_for(incident(), fleet(channels={"pager": SLACK})) == ("pager", "console")
 
 
-def test_each_channel_hears_its_own_part_of_a_group():
+def test_each_channel_hears_its_own_part_of_a_group() -> None:
     rules = policy(
         channels={"all": SLACK, "critical": SLACK},
         routes=[{"channels": ["all"]}, {"channels": ["critical"], "severities": ["critical"]}],

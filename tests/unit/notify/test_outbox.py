@@ -1,4 +1,5 @@
 from datetime import timedelta
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ TWO = {
 }
 
 
-def outcome(outgoing, *, error=None, **more):
+def outcome(outgoing: Outgoing, *, error: str | None = None, **more: Any) -> DeliveryResult:
     said = outgoing.notice
     fields = {
         "notice_id": said.notice_id,
@@ -30,13 +31,13 @@ def outcome(outgoing, *, error=None, **more):
     return DeliveryResult(**(fields | more))
 
 
-def down():
+def down() -> Watch:
     watch = Watch(policy(**TWO))
     watch.step(seen("BBB", NOW))
     return watch
 
 
-def test_a_notice_waits_until_its_channel_took_it():
+def test_a_notice_waits_until_its_channel_took_it() -> None:
     watch = down()
     (waiting,) = outbox.due(watch.state, NOW)
     assert watch.notices == [waiting.notice]
@@ -46,7 +47,7 @@ def test_a_notice_waits_until_its_channel_took_it():
     assert made.state.incidents == watch.state.incidents
 
 
-def test_a_failed_notice_keeps_its_id_and_waits_longer_each_time():
+def test_a_failed_notice_keeps_its_id_and_waits_longer_each_time() -> None:
     watch, state, now, waits = down(), None, NOW, []
     state = watch.state
     first = state.outbox[0].notice
@@ -63,16 +64,16 @@ def test_a_failed_notice_keeps_its_id_and_waits_longer_each_time():
 
 
 @given(st.integers(0, 10**6), st.one_of(st.none(), st.floats(0, 1e9)))
-def test_a_wait_is_never_shorter_than_the_first_nor_longer_than_the_longest(tries, asked):
+def test_a_wait_is_never_shorter_than_the_first_nor_longer_than_the_longest(tries: int, asked: float | None) -> None:
     assert outbox.FIRST_WAIT <= outbox.wait_after(tries, asked) <= outbox.LONGEST_WAIT
 
 
-def test_a_channel_may_ask_for_more_time():
+def test_a_channel_may_ask_for_more_time() -> None:
     assert outbox.wait_after(1, 300) == timedelta(minutes=5)
     assert outbox.wait_after(1, 10**9) == outbox.LONGEST_WAIT
 
 
-def test_after_about_a_day_it_is_given_up_and_said_so():
+def test_after_about_a_day_it_is_given_up_and_said_so() -> None:
     watch = down()
     state, now, events = watch.state, NOW, []
     while any(o.notice.channel == "team" for o in state.outbox):
@@ -85,7 +86,7 @@ def test_after_about_a_day_it_is_given_up_and_said_so():
     assert "given up after 54 tries: HTTP 500" in events[0].summary
 
 
-def test_a_channel_that_keeps_failing_is_told_on_the_others_and_so_is_its_end():
+def test_a_channel_that_keeps_failing_is_told_on_the_others_and_so_is_its_end() -> None:
     watch = down()
     state, told = watch.state, []
     for k in range(4):
@@ -105,7 +106,7 @@ def test_a_channel_that_keeps_failing_is_told_on_the_others_and_so_is_its_end():
     assert made.state.failing == {}
 
 
-def test_one_success_begins_the_count_anew():
+def test_one_success_begins_the_count_anew() -> None:
     watch = down()
     state = watch.state
     lone = state.outbox[0]
@@ -115,18 +116,18 @@ def test_one_success_begins_the_count_anew():
     assert [i.promise for i in state.incidents] == ["endpoint_available"]
 
 
-def test_a_result_of_an_unknown_notice_changes_nothing():
+def test_a_result_of_an_unknown_notice_changes_nothing() -> None:
     watch = down()
     stranger = outcome(watch.state.outbox[0], error="x", notice_id="gone")
     assert outbox.failed(watch.state, stranger, NOW, watch.policy).state == watch.state
 
 
-def test_a_clock_set_back_does_not_hold_a_notice_for_ever():
+def test_a_clock_set_back_does_not_hold_a_notice_for_ever() -> None:
     later = Outgoing(notice=notice(), next_try_at=NOW + timedelta(hours=5))
     assert outbox.due(AlertState(outbox=(later,)), NOW) == (later,)
 
 
-def test_notices_of_a_channel_that_is_gone_and_beyond_the_limit_are_given_up():
+def test_notices_of_a_channel_that_is_gone_and_beyond_the_limit_are_given_up() -> None:
     many = tuple(
         Outgoing(notice=notice(incident(incident_id=f"{k:016}"), notice_id=f"n{k}", channel="console"), next_try_at=NOW)
         for k in range(outbox.MOST_WAITING + 2)
@@ -139,7 +140,7 @@ def test_notices_of_a_channel_that_is_gone_and_beyond_the_limit_are_given_up():
     assert made.state.failing == {}
 
 
-def test_killed_between_delivery_and_saving_the_message_goes_again_under_the_same_id():
+def test_killed_between_delivery_and_saving_the_message_goes_again_under_the_same_id() -> None:
     watch = Watch(policy(**TWO))
     watch.step(seen("G", NOW))
     saved = watch.state.to_json()
@@ -149,7 +150,7 @@ def test_killed_between_delivery_and_saving_the_message_goes_again_under_the_sam
     assert again == delivered_once
 
 
-def test_the_rows_of_deliveries_fit_the_landed_schema():
+def test_the_rows_of_deliveries_fit_the_landed_schema() -> None:
     import polars as pl
 
     from pipelines.schemas import TABLES, IncidentEvent, Notification, polars_schema
@@ -163,6 +164,6 @@ def test_the_rows_of_deliveries_fit_the_landed_schema():
     )
 
 
-def test_a_fleet_without_channels_of_that_name_still_settles():
+def test_a_fleet_without_channels_of_that_name_still_settles() -> None:
     assert outbox.prune(AlertState(), NOW, policy()).state == AlertState()
     assert "console" in fleet().channels
