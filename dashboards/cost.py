@@ -5,7 +5,7 @@ import polars as pl
 
 from dashboards.chart import Chart, sql_text
 from dashboards.draw import bar_days, colour, ranked, say
-from dashboards.grain import LIMIT, fit_grain, largest
+from dashboards.grain import fit_grain, foremost, largest
 from dashboards.numbers import dollars, safe
 from dashboards.theme import ACCENT, SEVERITY, canvas
 
@@ -31,7 +31,7 @@ def cost_daily(frame: pl.DataFrame) -> go.Figure:
         )
         .group_by("project", "grain", "at")
         .agg(pl.col("cost_usd", "attempts").sum())
-        .sort("at")
+        .sort("at", "project")
     )
     fit = fit_grain(rows)
     figure = canvas(300, barmode="stack", hovermode="x unified", yaxis={"tickprefix": "$", "rangemode": "tozero"})
@@ -62,7 +62,7 @@ def cost_by_endpoint(frame: pl.DataFrame) -> go.Figure:
     Args:
         frame: endpoint_id, attempts, cost_usd (null when no attempt has a known price), unpriced.
     """
-    rows = frame.filter(pl.col("cost_usd").is_not_null()).sort("cost_usd", descending=True).head(LIMIT)
+    rows, note = foremost(frame.filter(pl.col("cost_usd").is_not_null()).sort("cost_usd", descending=True))
     if rows.is_empty():
         return say(canvas(), _unpriced(frame))
     figure = ranked(rows.get_column("endpoint_id").to_list(), xaxis={"tickprefix": "$", "rangemode": "tozero"})
@@ -78,7 +78,7 @@ def cost_by_endpoint(frame: pl.DataFrame) -> go.Figure:
         hovertemplate="%{y}<br>%{customdata[0]} in %{customdata[1]:,} attempts"
         "<br>%{customdata[2]:,} of them without a known price<extra></extra>",
     )
-    return say(figure, _unpriced(frame))
+    return say(figure, note, _unpriced(frame))
 
 
 def _unpriced(frame: pl.DataFrame) -> str:

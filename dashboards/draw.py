@@ -54,6 +54,7 @@ def add_interval_line(
     unit: str,
     step: timedelta,
     colour: str,
+    stroke: str = "solid",
     digits: int = 0,
 ) -> None:
     """Add a line with its interval as a band; both stop where measurements are missing.
@@ -102,7 +103,7 @@ def add_interval_line(
         legendgroup=safe(name),
         mode="lines+markers" if has_lone or len(x) <= _FEW else "lines",
         marker={"size": 4, "color": colour},
-        line={"width": 1.6, "color": colour},
+        line={"width": 1.6, "color": colour, "dash": stroke},
         hovertemplate=(
             f"%{{x}}<br>%{{y:,.{digits}f}} {unit} (95 %: %{{customdata[0]:,.{digits}f}}–%{{customdata[1]:,.{digits}f}})"
             "<br>n = %{customdata[2]}<extra>%{fullData.name}</extra>"
@@ -122,6 +123,17 @@ def bar_days(figure: go.Figure, rows: pl.DataFrame) -> None:
 def colour(at: int) -> str:
     """Return the colour of the n-th series."""
     return SERIES[at % len(SERIES)]
+
+
+def dash(at: int) -> str:
+    """Return the stroke of the n-th series: a second round through the colours is dotted."""
+    return ("solid", "dot", "dash")[at // len(SERIES) % 3]
+
+
+def with_room(figure: go.Figure) -> go.Figure:
+    """Return the figure made higher by the rows of its legend."""
+    named = sum(1 for trace in figure.data if trace.showlegend is not False)
+    return figure.update_layout(height=figure.layout.height + 10 * max(0, named - 2))
 
 
 def ranked(names: Sequence[str], *, row_px: int = 26, head_px: int = 84, **layout: Any) -> go.Figure:
@@ -147,5 +159,5 @@ def points(figure: go.Figure) -> int:
         if trace.type == "heatmap":
             total += sum(len(row) for row in trace.z or ())
         else:
-            total += len(trace.x if trace.x is not None else trace.y if trace.y is not None else ())
+            total += sum(value is not None for value in trace.x or ())
     return total

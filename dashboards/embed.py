@@ -27,9 +27,11 @@ def script_json(value: Any) -> Markup:
 
 
 def figure_json(figure: go.Figure) -> dict[str, Any]:
-    """Return a figure as a JSON object, numbers to four digits, without its template: the page holds that once."""
+    """Return a figure as a JSON object, numbers to four digits, without template and notes: those are the page's."""
     raw = figure.to_plotly_json()
     layout = {key: value for key, value in raw["layout"].items() if key != "template"}
+    if "meta" in layout:
+        layout["meta"] = {key: value for key, value in layout["meta"].items() if key == "labels"}
     trimmed: dict[str, Any] = _trim({"data": list(raw["data"]), "layout": layout})
     return trimmed
 

@@ -5,7 +5,7 @@ import polars as pl
 
 from dashboards.chart import Chart, sql_text
 from dashboards.draw import TIME_AXIS, moment, ranked, say
-from dashboards.grain import LIMIT, fit_grain, largest
+from dashboards.grain import RANKED, fit_grain, largest
 from dashboards.numbers import safe
 from dashboards.theme import BLAME, MUTED, SERIES, canvas
 
@@ -27,7 +27,7 @@ def error_mix(frame: pl.DataFrame) -> go.Figure:
         fit.frame.with_columns(pl.when(pl.col("outcome").is_in(shown)).then("outcome").otherwise(pl.lit("other")))
         .group_by("outcome", "at")
         .agg(pl.col("attempts").sum())
-        .sort("at")
+        .sort("at", "outcome")
     )
     rare = fit.frame.get_column("outcome").n_unique() - len(shown)
     figure = canvas(300, barmode="stack", hovermode="x unified", yaxis={"title": {"text": "attempts"}})
@@ -53,12 +53,12 @@ def blame_split(frame: pl.DataFrame) -> go.Figure:
     """
     if frame.is_empty():
         return canvas()
-    totals = frame.group_by("endpoint_id").agg(pl.col("attempts").sum()).iter_rows()
-    names = largest(totals, LIMIT // len(BLAME))
+    totals = frame.group_by("endpoint_id").agg(pl.col("attempts").sum()).rows()
+    names = largest(totals, RANKED)
     figure = ranked(names, barmode="stack", xaxis={"title": {"text": "attempts, 7 days"}})
     for blame, tone in BLAME.items():
         rows = frame.filter((pl.col("blame") == blame) & pl.col("endpoint_id").is_in(names))
-        part = dict(rows.group_by("endpoint_id").agg(pl.col("attempts").sum()).iter_rows())
+        part = dict(rows.group_by("endpoint_id").agg(pl.col("attempts").sum()).sort("endpoint_id").iter_rows())
         if part:
             figure.add_bar(
                 x=list(part.values()),
@@ -68,7 +68,8 @@ def blame_split(frame: pl.DataFrame) -> go.Figure:
                 marker={"color": tone, "line": {"width": 0}},
                 hovertemplate="%{y}<br>%{x:,} attempts<extra>%{fullData.name}</extra>",
             )
-    return figure
+    more = f"The first {RANKED} of {len(totals):,} are drawn; the CSV has all." if len(totals) > RANKED else ""
+    return say(figure, more)
 
 
 def _mix(where: str) -> str:

@@ -8,6 +8,8 @@ import polars as pl
 
 LIMIT = 5_000
 """Points in one figure: what a phone draws at once."""
+RANKED = 200
+"""Rows in one ranking: more is a list, and the table and the CSV are better at that."""
 GRAINS = {"hour": timedelta(hours=1), "day": timedelta(days=1), "week": timedelta(days=7)}
 
 
@@ -65,6 +67,13 @@ def newest(frame: pl.DataFrame, by: str, limit: int) -> tuple[pl.DataFrame, str]
     if frame.height <= limit:
         return frame, ""
     return frame.sort(by, descending=True).head(limit), f"The newest {limit:,} of {frame.height:,}; the CSV has all."
+
+
+def foremost(frame: pl.DataFrame, limit: int = RANKED) -> tuple[pl.DataFrame, str]:
+    """Return the first rows of a ranking, and a sentence where there are more."""
+    if frame.height <= limit:
+        return frame, ""
+    return frame.head(limit), f"The first {limit} of {frame.height:,} are drawn; the CSV has all."
 
 
 def largest(names: Iterable[tuple[str, float]], limit: int) -> list[str]:

@@ -6,8 +6,19 @@ import plotly.graph_objects as go
 import polars as pl
 
 from dashboards.chart import Chart, sql_text
-from dashboards.draw import LOG_TICKS, TIME_AXIS, add_interval_line, colour, moment, ranked, say, series
-from dashboards.grain import fit_grain
+from dashboards.draw import (
+    LOG_TICKS,
+    TIME_AXIS,
+    add_interval_line,
+    colour,
+    dash,
+    moment,
+    ranked,
+    say,
+    series,
+    with_room,
+)
+from dashboards.grain import fit_grain, foremost
 from dashboards.numbers import safe
 from dashboards.theme import ACCENT, MUTED, SERIES, canvas
 
@@ -18,10 +29,11 @@ def ttft_ranking(frame: pl.DataFrame) -> go.Figure:
     """Return each endpoint's median TTFT with its interval, its p95 and its promise, fastest on top.
 
     Args:
-        frame: endpoint_id, n_ttft, ttft_p50_ms, ttft_p50_low_ms, ttft_p50_high_ms, ttft_p95_ms, ttft_slo_ms;
+        frame: endpoint_id, n_ttft, ttft_p50_ms, ttft_p50_low_ms, ttft_p50_high_ms, ttft_p95_ms, ttft_p95_adj_ms,
+            is_ttft_p95_adj_unbounded, ttft_slo_ms;
             null where n is too small.
     """
-    rows = frame.filter(pl.col("ttft_p50_ms").is_not_null()).sort("ttft_p50_ms", "endpoint_id")
+    rows, note = foremost(frame.filter(pl.col("ttft_p50_ms").is_not_null()).sort("ttft_p50_ms", "endpoint_id"))
     if rows.is_empty():
         return canvas()
     names, mid = rows.get_column("endpoint_id").to_list(), rows.get_column("ttft_p50_ms").to_list()
@@ -48,6 +60,7 @@ def ttft_ranking(frame: pl.DataFrame) -> go.Figure:
     )
     for column, name, symbol, tone in (
         ("ttft_p95_ms", "p95", "diamond-open", SERIES[1]),
+        ("ttft_p95_adj_ms", "p95, failures counted as endless", "triangle-right-open", SERIES[2]),
         ("ttft_slo_ms", "promised p95", "line-ns-open", MUTED),
     ):
         known = rows.filter(pl.col(column).is_not_null())
@@ -62,16 +75,22 @@ def ttft_ranking(frame: pl.DataFrame) -> go.Figure:
             )
     figure.update_xaxes(title_text="ms, log scale", type="log", **LOG_TICKS)
     short = rows.filter(pl.col("ttft_p95_ms").is_null()).height
-    return say(figure, f"{short} without a p95: fewer than 20 good attempts." if short else "")
+    endless = rows.filter(pl.col("is_ttft_p95_adj_unbounded").fill_null(value=False)).height
+    return say(
+        figure,
+        note,
+        f"{short} without a p95: fewer than 20 good attempts." if short else "",
+        f"{endless} without a p95 that counts failures: more than 5 % of their attempts failed." if endless else "",
+    )
 
 
 def over_time(
-    value: str, n: str, unit: str, *, digits: int = 0, low: str, high: str
+    value: str, n: str, unit: str, *, low: str, high: str, digits: int = 0, points_per_row: int = 3
 ) -> Callable[[pl.DataFrame], go.Figure]:
     """Return a figure function: one line per endpoint with its interval, at the finest grain that fits."""
 
     def figure(frame: pl.DataFrame) -> go.Figure:
-        fit = fit_grain(frame.filter(pl.col(value).is_not_null()), points_per_row=3)
+        fit = fit_grain(frame.filter(pl.col(value).is_not_null()), points_per_row=points_per_row)
         drawn = canvas(300, hovermode="closest", yaxis={"title": {"text": unit}, "rangemode": "tozero"})
         drawn.update_xaxes(**TIME_AXIS)
         for at, (name, rows) in enumerate(series(fit.frame)):
@@ -86,14 +105,18 @@ def over_time(
                 unit=unit,
                 step=fit.step,
                 colour=colour(at),
+                stroke=dash(at),
                 digits=digits,
             )
-        return say(drawn, fit.note)
+        return with_room(say(drawn, fit.note))
 
     return figure
 
 
 ttft_over_time = over_time("ttft_p50_ms", "n_ttft", "ms", low="ttft_p50_low_ms", high="ttft_p50_high_ms")
+_ttft_with_p95 = over_time(
+    "ttft_p50_ms", "n_ttft", "ms", low="ttft_p50_low_ms", high="ttft_p50_high_ms", points_per_row=4
+)
 tps_over_time = over_time(
     "tps_decode_p50", "n_tps", "tokens/s", digits=1, low="tps_decode_p50_low", high="tps_decode_p50_high"
 )
@@ -105,7 +128,7 @@ def endpoint_ttft(frame: pl.DataFrame) -> go.Figure:
     Args:
         frame: as `ttft_over_time`, with ttft_p95_ms and ttft_slo_ms; one endpoint, any number of locations.
     """
-    figure = ttft_over_time(frame)
+    figure = _ttft_with_p95(frame)
     if not figure.data:
         return figure
     fit = fit_grain(frame.filter(pl.col("ttft_p50_ms").is_not_null()), points_per_row=4)
@@ -152,8 +175,8 @@ CHARTS = (
     Chart(
         key="ttft_ranking",
         title="Which endpoints answer first, on their latest day?",
-        reading="The dot is the median, the bar its 95 % interval; the diamond is p95. Two endpoints whose bars "
-        "overlap are not shown to differ. " + _TTFT,
+        reading="The dot is the median, the bar its 95 % interval; the diamond is p95, the triangle p95 with failures "
+        "counted. Two endpoints whose bars overlap are not shown to differ. " + _TTFT,
         empty="A row per endpoint appears after its first good attempt.",
         suppressed="p95 needs 20 good attempts.",
         counted="n_ttft",
@@ -169,7 +192,8 @@ CHARTS = (
             select daily.endpoint_id || case when count(*) over (partition by daily.endpoint_id) > 1
                     then ' · ' || daily.location else '' end as endpoint_id,
                 daily.provider, daily.started_on, daily.n_ttft, daily.ttft_p50_ms, daily.ttft_p50_low_ms,
-                daily.ttft_p50_high_ms, daily.ttft_p95_ms, daily.ttft_p95_adj_ms, endpoint.ttft_slo_ms
+                daily.ttft_p50_high_ms, daily.ttft_p95_ms, daily.ttft_p95_adj_ms,
+                daily.is_ttft_p95_adj_unbounded, endpoint.ttft_slo_ms
             from fct_endpoint_daily as daily
             join latest using (endpoint_id, location, started_on)
             left join dim_endpoint as endpoint using (endpoint_id)

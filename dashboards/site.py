@@ -100,7 +100,6 @@ def _base(inputs: SiteInputs, endpoints: list[EndpointStatus], slugs: dict[str, 
         "as_of": numbers.stamp(inputs.as_of),
         "as_of_ms": int(inputs.as_of.timestamp() * 1000),
         "headline": headline(endpoints, inputs.as_of),
-        "worst": next((e.state for e in endpoints if e.state == "DOWN"), None),
         "meaning": MEANING,
     }
 

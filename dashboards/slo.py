@@ -4,8 +4,8 @@ import plotly.graph_objects as go
 import polars as pl
 
 from dashboards.chart import Chart, sql_text
-from dashboards.draw import colour, ranked, say
-from dashboards.grain import LIMIT, fit_grain
+from dashboards.draw import colour, dash, ranked, say, with_room
+from dashboards.grain import fit_grain, foremost
 from dashboards.numbers import percent, safe
 from dashboards.theme import SEVERITY, VERDICT, canvas
 
@@ -39,6 +39,7 @@ def budget_left(frame: pl.DataFrame) -> go.Figure:
     )
     if rows.is_empty():
         return say(canvas(), note)
+    rows, more = foremost(rows)
     names = rows.get_column("endpoint_id").to_list()
     figure = ranked(names, barmode="overlay")
     for verdict, tone in VERDICT.items():
@@ -62,7 +63,9 @@ def budget_left(frame: pl.DataFrame) -> go.Figure:
         )
     figure.update_xaxes(tickformat=".0%", range=[min(-0.05, *(max(-1.0, left) for left in rows["budget_left"])), 1.02])
     clipped = rows.filter(pl.col("budget_left") < -1).height
-    return say(figure, note, f"{clipped} overspent by more than a whole budget, drawn as -100 %." if clipped else "")
+    return say(
+        figure, note, more, f"{clipped} overspent by more than a whole budget, drawn as -100 %." if clipped else ""
+    )
 
 
 def _spent(left: float) -> str:
@@ -87,14 +90,14 @@ def burn_down(frame: pl.DataFrame) -> go.Figure:
             y=part.get_column("budget_left").to_list(),
             name=safe(name),
             mode="lines",
-            line={"shape": "hv", "width": 1.8, "color": colour(at)},
+            line={"shape": "hv", "width": 1.8, "color": colour(at), "dash": dash(at)},
             customdata=part.select("bad", "bad_cumulative", "budget_bad").rows(),
             hovertemplate="%{x|%a %d %b}<br>%{y:.0%} left<br>%{customdata[0]} bad that day, %{customdata[1]} so far, "
             "%{customdata[2]:.1f} allowed<extra>%{fullData.name}</extra>",
         )
     figure.add_hline(y=0, line={"width": 1.4, "dash": "dot", "color": SEVERITY["critical"]})
     figure.update_xaxes(type="date")
-    return say(figure, fit.note)
+    return with_room(say(figure, fit.note))
 
 
 def burn_rates(frame: pl.DataFrame) -> go.Figure:
@@ -103,7 +106,7 @@ def burn_rates(frame: pl.DataFrame) -> go.Figure:
     Args:
         frame: endpoint_id, and burn_*, n_*, bad_* for 5m, 30m, 1h, 6h, 3d.
     """
-    rows = frame.sort("burn_1h", "endpoint_id", descending=[True, False], nulls_last=True).head(LIMIT // len(_WINDOWS))
+    rows, note = foremost(frame.sort("burn_1h", "endpoint_id", descending=[True, False], nulls_last=True))
     known = [
         [
             row[f"burn_{window}"] if (row[f"n_{window}"] or 0) >= _MIN_N else None
@@ -136,7 +139,7 @@ def burn_rates(frame: pl.DataFrame) -> go.Figure:
         textfont={"color": "#11161d", "size": 11},
     )
     figure.update_xaxes(type="category", side="bottom", showgrid=False)
-    return say(figure, legend=[(word, tone) for word, _, tone in _BURN_STEPS])
+    return say(figure, note, legend=[(word, tone) for word, _, tone in _BURN_STEPS])
 
 
 def _step(burn: float) -> int:
@@ -146,6 +149,10 @@ def _step(burn: float) -> int:
 _SLO_COLUMNS = """endpoint_id, provider, availability_slo, window_start_at, window_end_at, counted, bad, uptime,
     uptime_low, uptime_high, budget_bad, budget_spent, budget_left, is_supported, verdict"""
 _BURN_COLUMNS = ",\n    ".join(f"burn_{window}, n_{window}, bad_{window}" for window in _WINDOWS)
+_BURN_SQL = f"""select endpoint_id, provider,
+    {_BURN_COLUMNS}
+from fct_slo
+order by burn_1h desc nulls last, endpoint_id"""  # noqa: S608 built from this module's own literals
 
 CHARTS = (
     Chart(
@@ -153,7 +160,6 @@ CHARTS = (
         title="How much of each error budget is left?",
         reading="The budget is what may fail in the whole window under the promise. Grey is unproven: too early.",
         empty="Appears with the first build after an endpoint with an availability promise was probed.",
-        suppressed="Promises that the probe rate cannot show are not drawn.",
         counted="counted",
         noun="counted attempts",
         figure=budget_left,
@@ -185,10 +191,7 @@ CHARTS = (
         suppressed="Windows with fewer than 5 attempts stay empty.",
         noun="endpoints",
         figure=burn_rates,
-        sql=f"""select endpoint_id, provider,
-    {_BURN_COLUMNS}
-from fct_slo
-order by burn_1h desc nulls last, endpoint_id""",
+        sql=_BURN_SQL,
     ),
     Chart(
         key="promises",

@@ -8,7 +8,7 @@ import polars as pl
 
 from dashboards.chart import Chart, sql_text
 from dashboards.draw import bar_days, ranked, say
-from dashboards.grain import LIMIT
+from dashboards.grain import LIMIT, foremost, newest
 from dashboards.numbers import interval, percent, safe, wilson
 from dashboards.theme import GOOD, MUTED, UPTIME_BANDS, canvas
 
@@ -109,7 +109,7 @@ def uptime_ranking(frame: pl.DataFrame) -> go.Figure:
     rows = frame.filter(pl.col("counted") > 0).with_columns(uptime=pl.col("good") / pl.col("counted"))
     if rows.is_empty():
         return canvas()
-    rows = rows.sort("uptime", "endpoint_id")
+    rows, note = foremost(rows.sort("uptime", "endpoint_id"))
     names = rows.get_column("endpoint_id").to_list()
     bounds = [wilson(good, counted) or (0.0, 1.0) for good, counted in rows.select("good", "counted").iter_rows()]
     shares = rows.get_column("uptime").to_list()
@@ -143,8 +143,8 @@ def uptime_ranking(frame: pl.DataFrame) -> go.Figure:
         marker={"symbol": "line-ns-open", "size": 14, "color": MUTED, "line": {"width": 2}},
         hovertemplate="%{y}<br>promised %{x:.3%}<extra></extra>",
     )
-    figure.update_xaxes(tickformat=".4~p", rangemode="normal", ticksuffix="")
-    return figure
+    figure.update_xaxes(tickformat=".4~p")
+    return say(figure, note)
 
 
 def uptime_strip(frame: pl.DataFrame) -> go.Figure:
@@ -153,7 +153,8 @@ def uptime_strip(frame: pl.DataFrame) -> go.Figure:
     Args:
         frame: started_on, attempts, counted, good, bad, excluded.
     """
-    rows = frame.filter(pl.col("counted") > 0).sort("started_on")
+    rows, note = newest(frame.filter(pl.col("counted") > 0), "started_on", LIMIT)
+    rows = rows.sort("started_on")
     if rows.is_empty():
         return canvas()
     figure = canvas(240)
@@ -178,7 +179,7 @@ def uptime_strip(frame: pl.DataFrame) -> go.Figure:
     )
     figure.update_yaxes(tickformat=".0%", range=[0, 1.02])
     bar_days(figure, rows.rename({"started_on": "at"}))
-    return say(figure, "One bar per day (UTC).")
+    return say(figure, "One bar per day (UTC).", note)
 
 
 _READING = "Blue is good, orange and red are bad; pale grey is a day on which the monitor was blind."

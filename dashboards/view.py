@@ -11,7 +11,7 @@ from dashboards.chart import Chart, readable_sql
 from dashboards.embed import csv_bytes, figure_json, parquet_bytes, plain, slug
 
 Files = dict[str, bytes]
-_BESIDE, _ALONE = 100, 250
+_BESIDE, _ALONE = 60, 250
 """Rows of a table beside a figure, and of one that stands alone; the CSV always has all."""
 _TIMES = ("at", "started_on", "started_at", "hour_at", "blind_from_at")
 
@@ -85,7 +85,7 @@ def _draw(chart: Chart, frame: pl.DataFrame) -> tuple[list[Drawn], list[str]]:
         said = figure.layout.meta or {}
         notes += said.get("notes", [])
         if figure.data:
-            name = f"{chart.key}-{slug(label)}" if label else chart.key
+            name = f"plot-{chart.key}-{slug(label)}" if label else f"plot-{chart.key}"
             steps = tuple((word, tone) for word, tone in said.get("legend", ()))
             figures.append(Drawn(name, label, int(figure.layout.height or 320), steps, figure_json(figure)))
     return figures, notes

@@ -20,6 +20,8 @@
     layout.autosize = true;
     if (narrow) {
       layout.dragmode = false;
+      var named = figure.data.filter(function (trace) { return trace.showlegend !== false; }).length;
+      if (figure.data.length > 1) { layout.height += 10 * named; box.style.height = layout.height + "px"; }
       if (layout.meta && layout.meta.labels === "y" && layout.yaxis && layout.yaxis.ticktext) {
         layout.yaxis.ticktext = layout.yaxis.ticktext.map(function (text) {
           var name = text.indexOf("/") >= 0 ? text.slice(text.lastIndexOf("/") + 1) : text;
