@@ -204,7 +204,7 @@ def clock(fleet: Fleet, now: Callable[[], datetime]) -> Finding:
         is_local = httpx.URL(base).host in LOOPBACK
         try:
             with httpx.Client(timeout=5, trust_env=not is_local, follow_redirects=False) as client:
-                date = client.head(base).headers.get("date", "")
+                date = next(iter(client.head(base).headers.get_list("date")), "")
             offset = now() - parsedate_to_datetime(date)
         except (httpx.HTTPError, httpx.InvalidURL, ValueError, TypeError):
             continue

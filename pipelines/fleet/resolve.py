@@ -6,7 +6,10 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from pipelines.fleet.models import Endpoint, Fleet, Promises, Provider, Timeouts
-from pipelines.fleet.providers import PROVIDER_TYPES, provider_type
+from pipelines.fleet.providers import PROVIDER_TYPES, ProviderType, provider_type
+
+_AZURE_HOSTS = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
+"""Every Azure account has a host of its own, under one of these."""
 
 M = TypeVar("M", Promises, Timeouts)
 
@@ -100,12 +103,14 @@ def key_env(provider: Provider) -> str | None:
     kind = provider_type(provider.type)
     if provider.api_key_env is not None:
         return provider.api_key_env
-    own = (
-        kind.base_url is not None
-        and provider.base_url is not None
-        and origin(provider.base_url) == origin(kind.base_url)
-    )
-    return kind.key_env if provider.base_url is None or own else None
+    return kind.key_env if provider.base_url is None or _is_own_host(kind, provider.base_url) else None
+
+
+def _is_own_host(kind: ProviderType, base_url: str) -> bool:
+    scheme, host, port = origin(base_url)
+    if kind.name == "azure_openai":
+        return (scheme, port) == ("https", 443) and host.endswith(_AZURE_HOSTS)
+    return kind.base_url is not None and (scheme, host, port) == origin(kind.base_url)
 
 
 def key_owner(variable: str) -> str | None:
