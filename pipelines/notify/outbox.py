@@ -4,7 +4,8 @@ At least once: a notice leaves the outbox only after its channel took it, and ke
 that fails three times running is an incident of its own, told on the others.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from pipelines.notify.incidents import notices
@@ -28,9 +29,48 @@ MOST_WAITING = 200
 
 
 def due(state: AlertState, now: datetime) -> tuple[Outgoing, ...]:
-    """Return the notices to deliver now, in the order in which they were made."""
-    # A moment further away than the longest wait was set by a clock that has since been set back.
-    return tuple(o for o in state.outbox if o.next_try_at <= now or o.next_try_at - now > LONGEST_WAIT)
+    """Return the notices to deliver now, in the order in which they were made.
+
+    The end of an incident waits until its beginning was delivered, and a channel that is failing is asked with one
+    notice at a time: a dead receiver costs one timeout a round.
+    """
+    ready: list[Outgoing] = []
+    waiting: set[tuple[str, str]] = set()
+    asked: set[str] = set()
+    for outgoing in state.outbox:
+        channel = outgoing.notice.channel
+        incidents = {(channel, incident.incident_id) for incident in outgoing.notice.incidents}
+        # A moment further away than the longest wait was set by a clock that has since been set back.
+        is_time = outgoing.next_try_at <= now or outgoing.next_try_at - now > LONGEST_WAIT
+        if is_time and not incidents & waiting and not (channel in asked and state.failing.get(channel)):
+            ready.append(outgoing)
+            asked.add(channel)
+        waiting |= incidents
+    return tuple(ready)
+
+
+@dataclass(frozen=True)
+class Round:
+    """One round of deliveries: what it did to the state, and its results to land."""
+
+    step: Step
+    results: tuple[DeliveryResult, ...]
+
+
+def send_due(state: AlertState, send: Callable[[Outgoing], DeliveryResult], now: datetime, policy: Policy) -> Round:
+    """Send what is due and return the state after it; a channel that fails is left alone for the rest of the round.
+
+    ``send`` tries one notice, with ``attempt = outgoing.tries + 1``, and does not raise.
+    """
+    results: list[DeliveryResult] = []
+    broken: set[str] = set()
+    for outgoing in due(state, now):
+        if outgoing.notice.channel not in broken:
+            result = send(outgoing)
+            results.append(result)
+            if not result.is_delivered:
+                broken.add(result.channel)
+    return Round(settle(state, results, now, policy), tuple(results))
 
 
 def wait_after(tries: int, retry_after_s: float | None = None) -> timedelta:

@@ -130,10 +130,13 @@ class AlertState(Frozen):
     failing: dict[str, int] = {}
     """Tries in a row that failed, by channel."""
 
-    @property
-    def read_from(self) -> datetime | None:
-        """Return the moment from which the shell should read evaluations and commands; None means all it has."""
-        return self.through - REREAD if self.through else None
+    def read_from(self, now: datetime) -> datetime:
+        """Return the moment from which the shell reads evaluations and commands.
+
+        A fresh state begins with the last minutes: old outages are not told as news. After an absence everything
+        since then is read, so that what began and ended meanwhile is told.
+        """
+        return min(self.through or now, now) - REREAD
 
     @property
     def incidents(self) -> tuple[Incident, ...]:

@@ -67,6 +67,8 @@ def watermarks_of(evaluations: pl.DataFrame, *, judging_tick: str | None = None)
     if judging_tick is not None:
         rows = rows.filter(pl.col("tick_id").ne_missing(judging_tick))
     found: dict[str, Watermark] = {}
+    # Each carries the mark of the one before, so the newest few are enough even where rows of one moment tie.
+    rows = rows.sort("evaluated_at").group_by("subject", maintain_order=True).tail(3)
     for subject, detail_json in rows.select("subject", "detail_json").iter_rows():
         mark = json.loads(detail_json).get("watermark")
         if mark is not None:

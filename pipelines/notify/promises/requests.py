@@ -12,7 +12,7 @@ import polars as pl
 from pipelines.notify.promises.case import Case
 from pipelines.notify.promises.catalog import PromiseName
 from pipelines.notify.promises.verdict import Verdict
-from pipelines.notify.promises.windows import ANSWER_WINDOW, GOOD_PROOF, in_window
+from pipelines.notify.promises.windows import ANSWER_WINDOW, MODEL_RAN, in_window
 
 ANSWER_FACTOR, ANSWER_LEAST_WRONG, ANSWER_LEAST_OLDER = 3.0, 3, 20
 
@@ -36,7 +36,7 @@ _REFUSALS = (
 
 def _refusal_facts(refusal: _Refusal) -> list[pl.Expr]:
     is_it = pl.col("outcome") == refusal.outcome
-    proof = pl.col("index").filter(pl.col("outcome").is_in(GOOD_PROOF)).max().fill_null(-1)
+    proof = pl.col("index").filter(MODEL_RAN).max().fill_null(-1)
     running = is_it & (pl.col("index") > proof)
     return [
         running.sum().alias(f"{refusal.outcome}_run"),
@@ -54,7 +54,7 @@ _OTHER_RUN = _OTHER_MODEL & (
 )
 
 EXPRESSIONS: tuple[pl.Expr, ...] = (
-    pl.col("outcome").is_in(GOOD_PROOF).sum().alias("n_proof"),
+    MODEL_RAN.sum().alias("n_proof"),
     *(e for refusal in _REFUSALS for e in _refusal_facts(refusal)),
     (_JUDGED & _INSIDE).sum().alias("n_answers"),
     (_WRONG & _INSIDE).sum().alias("wrong_answers"),

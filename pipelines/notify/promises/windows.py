@@ -14,7 +14,6 @@ import polars as pl
 
 from pipelines.fleet.models import Maintenance
 from pipelines.notify.promises.inputs import Inputs
-from pipelines.wire.outcomes import OUTCOMES
 
 LIVE_KINDS = ("scheduled", "confirm")
 """Attempts that promises are judged by: neither those made by hand nor history filled in afterwards."""
@@ -45,10 +44,8 @@ COLUMNS = (
 _US = 1_000_000
 MINUTE, HOUR, DAY = 60 * _US, 3600 * _US, 86_400 * _US
 
-GOOD_PROOF = tuple(
-    name for name, row in OUTCOMES.items() if row.is_good or name in ("content_filter", "reasoning_only", "empty")
-)
-"""Outcomes that prove that the key, the model's name and the request were accepted: the model was run."""
+MODEL_RAN = pl.col("is_good") | pl.col("outcome").is_in(["content_filter", "reasoning_only", "empty"])
+"""Attempts that prove that the key, the model's name and the request were accepted: the model was run."""
 
 
 def in_window(us: int | pl.Expr, *, ending: int | pl.Expr = 0) -> pl.Expr:

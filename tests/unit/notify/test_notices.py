@@ -230,3 +230,11 @@ def test_each_channel_hears_its_own_part_of_a_group() -> None:
     watch.step(seen("BBB", NOW, A), seen("G", NOW, B, rule="some", since=NOW.isoformat()))
     assert watch.told("critical") == [("opened", [A])]
     assert watch.told("all") == [("opened", [A, B])]
+
+
+def test_reading_begins_shortly_before_what_was_taken_in_and_never_with_old_history() -> None:
+    assert AlertState().read_from(NOW) == NOW - timedelta(minutes=15)
+    watch = Watch()
+    watch.step(seen("G", NOW))
+    assert watch.state.read_from(NOW + timedelta(days=2)) == NOW - timedelta(minutes=15)
+    assert watch.state.read_from(NOW - timedelta(days=2)) == NOW - timedelta(days=2, minutes=15)

@@ -167,3 +167,49 @@ def test_the_rows_of_deliveries_fit_the_landed_schema() -> None:
 def test_a_fleet_without_channels_of_that_name_still_settles() -> None:
     assert outbox.prune(AlertState(), NOW, policy()).state == AlertState()
     assert "console" in fleet().channels
+
+
+def test_the_end_waits_for_the_beginning() -> None:
+    watch = down()
+    state = outbox.failed(watch.state, outcome(watch.state.outbox[0], error="x"), NOW, watch.policy).state
+    watch.state = state
+    watch.step(seen("GG", NOW + timedelta(seconds=10)))
+    at = NOW + timedelta(seconds=10)
+    assert [o.notice.kind for o in watch.state.outbox] == ["opened", "resolved"]
+    assert outbox.due(watch.state, at) == ()
+    assert [o.notice.kind for o in outbox.due(watch.state, at + MINUTE)] == ["opened"]
+
+
+def waiting_for(*channels: str) -> AlertState:
+    return AlertState(
+        outbox=tuple(
+            Outgoing(notice=notice(incident(incident_id=f"{k}"), notice_id=f"n{k}", channel=channel), next_try_at=NOW)
+            for k, channel in enumerate(channels)
+        )
+    )
+
+
+def test_a_failing_channel_costs_one_try_a_round_and_the_others_are_served() -> None:
+    state, asked = waiting_for("team", "team", "console", "team"), []
+
+    def send(outgoing: Outgoing) -> DeliveryResult:
+        asked.append(outgoing.notice.notice_id)
+        return outcome(outgoing, error="HTTP 500" if outgoing.notice.channel == "team" else None)
+
+    made = outbox.send_due(state, send, NOW, policy(**TWO))
+    assert asked == ["n0", "n2"]
+    assert [result.is_delivered for result in made.results] == [False, True]
+    outbox.send_due(made.step.state, send, NOW, policy(**TWO))
+    assert asked == ["n0", "n2", "n1"]
+
+
+def test_a_notice_that_a_channel_never_takes_does_not_block_the_rest() -> None:
+    state, now = waiting_for("team", "team", "team"), NOW
+
+    def send(outgoing: Outgoing) -> DeliveryResult:
+        return outcome(outgoing, error="HTTP 400" if outgoing.notice.notice_id == "n0" else None)
+
+    for _ in range(3):
+        state = outbox.send_due(state, send, now, policy(**TWO)).step.state
+        now += timedelta(seconds=5)
+    assert [o.notice.notice_id for o in state.outbox] == ["n0"]
