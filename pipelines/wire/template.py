@@ -48,8 +48,8 @@ class Template:
     @classmethod
     def from_json(cls, text: str) -> "Template":
         """Return the template that :meth:`to_json` wrote. Raises ValueError or KeyError when it is none."""
-        data: dict[str, Any] = json.loads(text)
-        if data.pop("version") != TEMPLATE_VERSION:
+        data: Any = json.loads(text)
+        if not isinstance(data, dict) or data.pop("version") != TEMPLATE_VERSION:
             raise ValueError("written by another version")
         data["headers"] = tuple((name, value) for name, value in data["headers"])
         return cls(**data)
