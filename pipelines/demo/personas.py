@@ -7,7 +7,7 @@ import math
 import random
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from pipelines.demo.dialects import DemoDialect
 
@@ -34,8 +34,7 @@ class Persona:
     """Share of attempts that the habit spoils; for ``daily`` the length of the outage in hours."""
 
 
-@dataclass(frozen=True)
-class Take:
+class Take(NamedTuple):
     """What one attempt gets."""
 
     ttft_s: float
@@ -86,6 +85,14 @@ def outage_of_day(persona: Persona, seed: int, at: datetime) -> tuple[datetime, 
     return start, start + timedelta(hours=persona.rate * dice.uniform(0.6, 1.3))
 
 
+def _bad_day(persona: Persona, seed: int, at: datetime) -> float:
+    """Return how many times more often a flaky endpoint fails today: one day in five is a bad one."""
+    if persona.habit != "mixed":
+        return 1.0
+    day = at.astimezone(UTC).date()
+    return 4.0 if random.Random(f"{seed}:{persona.model}:bad:{day}").random() < 0.2 else 1.0  # noqa: S311  as above
+
+
 def _fault(persona: Persona, seed: int, at: datetime, dice: random.Random) -> str:
     match persona.habit:
         case "none":
@@ -97,6 +104,6 @@ def _fault(persona: Persona, seed: int, at: datetime, dice: random.Random) -> st
             bucket = int(at.timestamp() // _BUCKET.total_seconds())
             is_busy = random.Random(f"{seed}:{persona.model}:{bucket}").random() < 0.5  # noqa: S311  as above
             return "rate_limited" if is_busy and dice.random() < persona.rate * 2 else "none"
-    if dice.random() >= persona.rate:
+    if dice.random() >= persona.rate * _bad_day(persona, seed, at):
         return "none"
     return {"wrong": "wrong_answer", "cut": "disconnect"}.get(persona.habit) or dice.choice(_MIXED)

@@ -7,7 +7,8 @@ the header ``x-fault`` or with ``model@fault``; for everybody at once with ``POS
 
 import asyncio
 import ipaddress
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -105,6 +106,20 @@ def build_server(app: Starlette, port: int = 0, host: str = "127.0.0.1") -> uvic
         timeout_graceful_shutdown=1,
     )
     return uvicorn.Server(config)
+
+
+@asynccontextmanager
+async def serving(app: Starlette) -> AsyncIterator[str]:
+    """Serve on a free loopback port inside the running loop; yields the root URL."""
+    server = build_server(app)
+    task = asyncio.create_task(server.serve())
+    while not server.started:  # noqa: ASYNC110  uvicorn tells of its start in an attribute, not by an event
+        await asyncio.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task
 
 
 def run(port: int, seed: int = 0) -> None:

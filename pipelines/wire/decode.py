@@ -18,7 +18,7 @@ from pipelines.wire.dialects.transcript import Transcript, transcribe
 from pipelines.wire.dialects.unpack import MAX_BODY_BYTES, unpack
 from pipelines.wire.judge import LENGTH, MAX_MESSAGE_CHARS, Evidence, has_stalled, judge
 from pipelines.wire.reading import Reading
-from pipelines.wire.replay import replay
+from pipelines.wire.replay import NoParserError, replay
 from pipelines.wire.tape import Chunk, Tape
 
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-amzn-requestid", "apim-request-id", "x-goog-request-id")
@@ -44,9 +44,12 @@ def decode(
     """
     chunks, unpack_problem = unpack(tape.chunks, tape.header("content-encoding"), limit=max_body_bytes)
     is_success = tape.status_code is not None and 200 <= tape.status_code <= 299
-    said, refusal = Transcript(), None
+    said, refusal, unreadable = Transcript(), None, ""
     if is_success:
-        said = _transcribe(tape, chunks, litellm_model)
+        try:
+            said = _transcribe(tape, chunks, litellm_model)
+        except NoParserError as error:
+            unreadable = str(error)
     elif tape.status_code is not None:
         refusal = _refusal(tape, chunks)
     answer = clean("".join(text for event in said.events for channel, text in event.payloads if channel == "content"))
@@ -54,7 +57,7 @@ def decode(
     if right is False and (said.finish_reason or "").lower() in LENGTH:
         right = None  # cut by our own token budget: the answer was never finished
     allowed = is_model_allowed(said.response_model, requested_model, allowed_models)
-    evidence = Evidence(said, refusal, unpack_problem, _is_stream(tape, chunks, said), right, allowed)
+    evidence = Evidence(said, refusal, unpack_problem, unreadable, _is_stream(tape, chunks, said), right, allowed)
     verdict = judge(tape, evidence, first_token_budget=timeouts.first_token if timeouts else None)
     message = _redact(verdict.message, tape.request.secrets)
     tokens = [event for event in said.events if event.payloads]

@@ -58,6 +58,8 @@ class Evidence:
     refusal: WireError | None = None
     """The error object of an answer whose status is not 2xx."""
     unpack_problem: str = ""
+    unreadable: str = ""
+    """Why nobody here can read this dialect: a matter of our configuration, not of the answer."""
     is_stream: bool = True
     is_answer_right: bool | None = None
     is_model_allowed: bool | None = None
@@ -71,6 +73,8 @@ def judge(tape: Tape, seen: Evidence, *, first_token_budget: timedelta | None = 
     if tape.status_code is not None and not 200 <= tape.status_code <= 299:
         # A refusal that was stated is the cause, however its body ended.
         return Verdict(*refused(tape.status_code, seen.refusal, tape.header("location")))
+    if seen.unreadable:
+        return Verdict("bad_request", seen.unreadable)
     return (
         _timeouts(tape, seen, first_token_budget)
         or _stated_errors(seen)

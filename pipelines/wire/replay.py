@@ -22,11 +22,15 @@ from pipelines.wire.tape import Chunk
 _FINISH_KEYS = ("finish_reason", "stop_reason", "finishReason", "stopReason", "done_reason")
 
 
+class NoParserError(ValueError):
+    """LiteLLM cannot read the provider's streams; the message says what to set in fleet.yaml."""
+
+
 def replay(chunks: Sequence[Chunk], *, litellm_model: str | None) -> Transcript:
     """Return what LiteLLM reads in a body whose content encoding is undone.
 
-    ``litellm_model`` is the model with LiteLLM's provider prefix; ValueError without one, or where LiteLLM has no
-    parser for the provider's streams.
+    ``litellm_model`` is the model with LiteLLM's provider prefix. Raises ValueError without one, and NoParserError
+    where LiteLLM has no parser for the provider's streams.
     """
     if opening_byte(chunks) in (b"[", b"<") or (len(list(ndjson(chunks))) == 1 and not is_sse(chunks)):
         return _document(chunks)
@@ -98,11 +102,14 @@ def _parser(litellm_model: str | None, feed: _Feed) -> Iterator[Any]:
     import litellm  # noqa: PLC0415  3 s and 170 MB: only a dialect without a reader of ours pays
     from litellm.types.utils import LlmProviders  # noqa: PLC0415  as above
 
-    model, provider, _, _ = litellm.get_llm_provider(litellm_model)
+    try:
+        model, provider, _, _ = litellm.get_llm_provider(litellm_model)
+    except litellm.exceptions.BadRequestError as error:
+        raise NoParserError(f"LiteLLM knows no provider of {litellm_model!r}; check `type:` in fleet.yaml") from error
     config = litellm.utils.ProviderConfigManager.get_provider_chat_config(model, LlmProviders(provider))
     parser = config and config.get_model_response_iterator(feed, sync_stream=True, json_mode=False)
     if not parser:
-        raise ValueError(
+        raise NoParserError(
             f"LiteLLM has no stream parser for provider {provider!r}; set `dialect:` of this provider in fleet.yaml to "
             "the API that it really speaks, for example openai"
         )

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 
@@ -11,7 +10,7 @@ import pytest
 from pipelines.demo.dialects import DemoDialect
 from pipelines.demo.faults import FAULTS, NOT_SERVED, Fault, matrix
 from pipelines.demo.script import Pace
-from pipelines.demo.server import build_app, build_server
+from pipelines.demo.server import build_app, serving
 from pipelines.fleet.models import Timeouts
 from pipelines.fleet.providers import Dialect
 from pipelines.wire.decode import decode
@@ -61,27 +60,21 @@ def wire_request(base: str, dialect: DemoDialect, fault: str) -> WireRequest:
 
 async def record_matrix() -> dict[tuple[str, DemoDialect], Tape]:
     """Record every cell, some at once, against one real server on a port of its own."""
-    server = build_server(build_app(seed=1, pace=Pace(0.03, 0.002)))
-    serving = asyncio.create_task(server.serve())
-    while not server.started:
-        await asyncio.sleep(0.01)
-    port = server.servers[0].sockets[0].getsockname()[1]
     gate = asyncio.Semaphore(48)
+    async with serving(build_app(seed=1, pace=Pace(0.03, 0.002))) as root:
 
-    async def one(fault: Fault, dialect: DemoDialect) -> Tape:
-        async with gate, Slot() as slot:
-            return await record(wire_request(f"http://127.0.0.1:{port}", dialect, fault.name), TIMEOUTS, slot=slot)
+        async def one(fault: Fault, dialect: DemoDialect) -> Tape:
+            async with gate, Slot() as slot:
+                return await record(wire_request(root, dialect, fault.name), TIMEOUTS, slot=slot)
 
-    cells = sorted(matrix(), key=lambda cell: cell[0].family != "timing")  # those that wait go first
-    tapes = await asyncio.gather(*(one(fault, dialect) for fault, dialect in cells))
-    server.should_exit = True
-    await serving
+        cells = sorted(matrix(), key=lambda cell: cell[0].family != "timing")  # those that wait go first
+        tapes = await asyncio.gather(*(one(fault, dialect) for fault, dialect in cells))
     return {(fault.name, dialect): tape for (fault, dialect), tape in zip(cells, tapes, strict=True)}
 
 
 @pytest.fixture(scope="module")
-def tapes() -> Iterator[dict[tuple[str, DemoDialect], Tape]]:
-    yield asyncio.run(record_matrix())
+def tapes() -> dict[tuple[str, DemoDialect], Tape]:
+    return asyncio.run(record_matrix())
 
 
 def reading_of(tape: Tape) -> Reading:
