@@ -210,21 +210,21 @@ def run(connection: duckdb.DuckDBPyConnection, query: Query, parameters: dict[st
     return connection.sql(query.sql, params={name: parameters[name] for name in query.parameters} or None).pl()
 
 
-def inputs(connection: duckdb.DuckDBPyConnection, **changes: Any) -> SiteInputs:
-    """Return the inputs of a site, every query run."""
+def inputs(connection: duckdb.DuckDBPyConnection, *, pages: int | None = None) -> SiteInputs:
+    """Return the inputs of a site, every query run; ``pages`` limits how many endpoints' own pages are filled."""
     frames = {query.key: run(connection, query, {"as_of": AS_OF}) for query in fleet_queries()}
     each = {
         name: {query.key: run(connection, query, {"as_of": AS_OF, "endpoint_id": name}) for query in endpoint_queries()}
-        for name in frames["fleet_status"]["endpoint_id"]
+        for name in frames["fleet_status"]["endpoint_id"].head(pages if pages is not None else 10_000)
     }
     question = "select provider, count(*) as endpoints\nfrom dim_endpoint\ngroup by all\norder by provider"
-    settings: dict[str, Any] = {
-        "as_of": AS_OF,
-        "generation": "20261120T174233Z",
-        "frames": frames,
-        "endpoint_frames": each,
-        "location": "frankfurt",
-        "questions": (
+    return SiteInputs(
+        as_of=AS_OF,
+        generation="20261120T174233Z",
+        frames=frames,
+        endpoint_frames=each,
+        location="frankfurt",
+        questions=(
             SqlQuestion(
                 "How many endpoints has each provider?",
                 "One row per provider.",
@@ -232,8 +232,7 @@ def inputs(connection: duckdb.DuckDBPyConnection, **changes: Any) -> SiteInputs:
                 connection.sql(question).pl(),
             ),
         ),
-    }
-    return SiteInputs(**{**settings, **changes})
+    )
 
 
 def _wilson(good: int, n: int) -> tuple[float | None, float | None]:
