@@ -81,7 +81,11 @@ def history_day(day: date, endpoints: int, interval_s: int, ticks: range | None 
         "http_version": pl.lit("HTTP/1.1"),
         "status_code": pl.when(ok).then(200).when(pl.col("outcome") == "rate_limited").then(429).otherwise(500),
         "outcome": pl.col("outcome"),
-        "blame": pl.when(ok).then(pl.lit("none")).when(noise_ % 200 == 1).then(pl.lit("shared")).otherwise(pl.lit("provider")),
+        "blame": pl.when(ok)
+        .then(pl.lit("none"))
+        .when(noise_ % 200 == 1)
+        .then(pl.lit("shared"))
+        .otherwise(pl.lit("provider")),
         "is_counted": pl.col("outcome") != "rate_limited",
         "is_good": ok,
         "error_type": pl.when(~ok).then(pl.lit("500")),
@@ -90,7 +94,9 @@ def history_day(day: date, endpoints: int, interval_s: int, ticks: range | None 
         "has_terminal_marker": ok,
         "response_model": pl.when(ok).then(pl.format("model-{}", e)),
         "request_id": pl.format("req-{}", noise_),
-        "output_tokens_source": pl.when(ok).then(pl.when(e % 11 == 0).then(pl.lit("chunks")).otherwise(pl.lit("usage"))),
+        "output_tokens_source": pl.when(ok).then(
+            pl.when(e % 11 == 0).then(pl.lit("chunks")).otherwise(pl.lit("usage"))
+        ),
         "token_events": pl.when(ok).then(32).otherwise(0),
         "body_bytes": pl.lit(9_000),
         "is_answer_right": pl.when(ok).then(noise_ % 500 > 0),
@@ -187,7 +193,9 @@ def write_history(home: Path, *, endpoints: int, days: int, interval_s: int, ope
             ("probe_ticks", history_ticks(day, endpoints, interval_s)),
             ("endpoint_catalog", catalog_day(day, endpoints)),
         ):
-            frame.write_parquet(home / "archive" / name / f"date={day}.parquet", compression="zstd", compression_level=3)
+            frame.write_parquet(
+                home / "archive" / name / f"date={day}.parquet", compression="zstd", compression_level=3
+            )
             rows += frame.height if name == "probe_results" else 0
     for k in range(open_ticks):
         write_tick(home, k, endpoints=endpoints, interval_s=interval_s)

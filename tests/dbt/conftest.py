@@ -8,8 +8,11 @@ from tests.dbt.rows import NOON, DbtHome, catalog, evaluation, incident_event, p
 
 @pytest.fixture(scope="session")
 def dbt_target(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """One target folder for all tests of a session: dbt parses once."""
-    return tmp_path_factory.mktemp("dbt-target")
+    """One target folder for all tests of a session: dbt parses once, and warns of nothing."""
+    home = DbtHome(tmp_path_factory.mktemp("parsed"), tmp_path_factory.mktemp("dbt-target"))
+    done = home.dbt("parse", "--warn-error")
+    assert done.returncode == 0, done.stdout[-4000:]
+    return home.target
 
 
 @pytest.fixture

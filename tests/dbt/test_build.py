@@ -2,10 +2,11 @@
 
 import json
 import math
+import shutil
 from datetime import timedelta
+from pathlib import Path
 
 import duckdb
-import numpy as np
 import polars as pl
 import pytest
 import yaml
@@ -71,13 +72,15 @@ def test_uptime_carries_the_wilson_interval_of_the_textbook(built: DbtHome) -> N
     assert row["ttft_p95_adj_ms"] is None
 
 
-def test_percentiles_are_those_of_numpy(built: DbtHome) -> None:
+def test_percentiles_interpolate_linearly(built: DbtHome) -> None:
     row = built.one(f"from fct_endpoint_daily where endpoint_id = 'slow/two' and started_on = date '{DAY}'")
     values = [400 + n for n in range(3, 43)] + [200]
     assert row["n_ttft"] == 41
-    assert row["ttft_p50_ms"] == pytest.approx(np.percentile(values, 50))
-    assert row["ttft_p95_ms"] == pytest.approx(np.percentile(values, 95))
-    assert row["ttfo_p95_ms"] == pytest.approx(np.percentile([v + 500 for v in values[:-1]] + [200], 95))
+    assert row["ttft_p50_ms"] == pytest.approx(pl.Series(values).quantile(0.5, "linear"))
+    assert row["ttft_p95_ms"] == pytest.approx(pl.Series(values).quantile(0.95, "linear"))
+    assert row["ttfo_p95_ms"] == pytest.approx(
+        pl.Series([v + 500 for v in values[:-1]] + [200]).quantile(0.95, "linear")
+    )
     assert (row["rate_limited"], row["excluded_shared"], row["answers_wrong"]) == (1, 1, 1)
     assert row["unpriced"] == 40
 
@@ -157,8 +160,7 @@ def test_days_are_rebuilt_only_when_their_files_change(home: DbtHome) -> None:
 
 
 def test_a_home_without_any_row_builds_and_a_broken_file_is_named(home: DbtHome) -> None:
-    done = home.dbt("build")
-    assert done.returncode == 0, done.stdout[-4000:]
+    home.build()
     assert all(home.rows(f"select count(*) from {mart}") == [(0,)] for mart in MART_NAMES)
 
     broken = home.root / "landing/probe_results/date=2026-03-10/broken.parquet"
@@ -208,20 +210,15 @@ def test_error_budget_of_the_fixture_fleet(built: DbtHome) -> None:
     assert (row["n_5m"], row["bad_5m"], row["n_30m"], row["bad_30m"]) == (1, 1, 6, 3)
     assert row["burn_30m"] == pytest.approx(0.5 / 0.01)
     assert row["verdict"] == "unproven"
-    down = built.rows("select bad, bad_cumulative from fct_slo_burndown where endpoint_id = 'acme/one' order by started_on")
+    down = built.rows(
+        "select bad, bad_cumulative from fct_slo_burndown where endpoint_id = 'acme/one' order by started_on"
+    )
     assert down[-1] == (3, 3)
     assert len(down) == 31
 
 
-def test_parsing_warns_of_nothing(home: DbtHome) -> None:
-    done = home.dbt("parse", "--no-partial-parse", "--warn-error")
-    assert done.returncode == 0, done.stdout[-2000:]
-
-
-def test_a_mart_that_breaks_its_contract_is_refused(home: DbtHome, tmp_path) -> None:
+def test_a_mart_that_breaks_its_contract_is_refused(home: DbtHome, tmp_path: Path) -> None:
     # A copy of the project whose mart returns one column less than its contract states.
-    import shutil
-
     copy = tmp_path / "project"
     shutil.copytree(PROJECT, copy, ignore=shutil.ignore_patterns("target", "logs"))
     sql = copy / "models/marts/reliability/fct_disk_use.sql"
@@ -241,5 +238,6 @@ def test_each_model_has_its_words_beside_it() -> None:
 
 
 def test_the_kept_facts_have_the_columns_of_their_marts(built: DbtHome) -> None:
-    kept = pl.read_parquet_schema(built.root / "archive/endpoint_hourly/schema.parquet")
-    assert kept == mart_schema("fct_endpoint_hourly")
+    # read as a file: the path of this home has brackets, which polars takes for a pattern
+    with (built.root / "archive/endpoint_hourly/schema.parquet").open("rb") as file:
+        assert pl.read_parquet_schema(file) == mart_schema("fct_endpoint_hourly")

@@ -115,9 +115,11 @@ with
             {%- for name in windows %} bad_{{ name }}, {%- endfor %}
             is_supported,
             case
-                when
-                    uptime_high < availability_slo
-                    or (is_supported and bad > budget_bad)
+                when is_supported and bad > budget_bad
+                then 'broken'
+                -- three, as for burn rates: one blip breaks no promise that the probe
+                -- rate cannot show
+                when uptime_high < availability_slo and bad >= 3
                 then 'broken'
                 when is_supported and uptime_low >= availability_slo
                 then 'kept'
