@@ -47,6 +47,8 @@ CHECKS = (
     ("probe_results", "keeps_its_schema"),
 )
 """Asset checks beyond the promises whose latest evaluation must have passed."""
+MARKS = ("evaluated_at", "tick_id", "promise", "subject", "detail_json")
+"""What the watermarks of earlier evaluations are read from."""
 OFFENDERS_SHOWN = 20
 DELIVERY_SECONDS = 35.0
 """Deliveries of one tick end by then: Dagster gives a sensor 60 s."""
@@ -57,7 +59,7 @@ def inputs_at(home: HomeResource, now: datetime, *, tick_id: str | None = None) 
     status, landing, today = home.fleet_status(), home.landing, now.astimezone(UTC).date()
     since, yesterday = (now - REACH).astimezone(UTC).date(), today - timedelta(days=1)
     results = landing.read("probe_results", since, None, columns=COLUMNS).filter(pl.col("started_at") >= now - REACH)
-    evaluations = landing.read("evaluations", yesterday, None, columns=("tick_id", "promise", "subject", "detail_json"))
+    evaluations = landing.read("evaluations", yesterday, None, columns=MARKS)
     costs = landing.read("probe_results", today, None, columns=("started_at", "project", "cost_usd"))
     spent = costs.filter(pl.col("started_at").dt.date() == today).group_by("project").agg(pl.col("cost_usd").sum())
     return Inputs(
@@ -277,8 +279,8 @@ def run_step(
     """
     landing, fleet = home.landing, with_links(home.fleet(), home.home, env)
     policy = Policy.of(fleet, home.endpoints(fleet))
-    since = state.read_from
-    day = since.astimezone(UTC).date() if since else now.astimezone(UTC).date() - timedelta(days=1)
+    since = state.reads_from(now)
+    day = since.astimezone(UTC).date()
     evaluations = landing.read("evaluations", day, None, written_since=since).collect()
     commands = landing.read("alert_commands", day, None).collect()
     taken = step(

@@ -237,7 +237,7 @@ def probe_results(context: dg.AssetExecutionContext, config: ProbeConfig, home: 
         for attempt in result.attempts
     ]
     landed = landing.append("probe_results", rows, plan.tick_id)
-    tick = tick_row(plan, result, fleet, status.text_hash, context.run_id)
+    tick = tick_row(plan, result, fleet, status.text_hash, context.run.run_id)
     ticked = landing.append("probe_ticks", [tick], plan.tick_id)
     return dg.MaterializeResult(
         metadata={**landed_metadata(landed, _told(result)), **_figures(tick, result)},
@@ -291,13 +291,12 @@ def _told(result: SweepResult) -> pl.DataFrame:
 
 
 discover = dg.define_asset_job(
-    "discover", selection=[endpoint_catalog], description="Ask every provider for its models.", partitions_def=DAILY
+    "discover", selection=dg.AssetSelection.assets(endpoint_catalog), description="Ask every provider for its models."
 )
 probe = dg.define_asset_job(
     "probe",
     selection=dg.AssetSelection.assets(probe_results),
     description="One sweep of the fleet, and every promise judged on it.",
-    partitions_def=DAILY,
 )
 
 
