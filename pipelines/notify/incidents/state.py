@@ -130,12 +130,16 @@ class AlertState(Frozen):
     failing: dict[str, int] = {}
     """Tries in a row that failed, by channel."""
 
-    def read_from(self, now: datetime) -> datetime:
-        """Return the moment from which the shell reads evaluations and commands.
+    @property
+    def read_from(self) -> datetime | None:
+        """Return the moment from which the shell reads evaluations and commands; None when nothing was taken in.
 
-        A fresh state begins with the last minutes: old outages are not told as news. After an absence everything
-        since then is read, so that what began and ended meanwhile is told.
+        After an absence everything since then is read, so that what began and ended meanwhile is told.
         """
+        return self.through - REREAD if self.through else None
+
+    def reads_from(self, now: datetime) -> datetime:
+        """Return the same for a shell that knows the time: a fresh state does not tell old outages as news."""
         return min(self.through or now, now) - REREAD
 
     @property

@@ -24,6 +24,8 @@ from pipelines.notify.model import Notice, State
 from pipelines.notify.promises.verdict import Verdict
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LEVELS = ("check_passes", "monitor_not_blind", "fleet_file_valid")
+"""Promises that are judged again at every look where nothing else is: such verdicts are not remembered one by one."""
 
 
 @dataclass
@@ -81,22 +83,21 @@ def _command(fold: _Fold, command: Command) -> None:
 
 
 def _batch(fold: _Fold, batch: str, verdicts: Sequence[Verdict], at: datetime) -> None:
-    is_seen = fold.state.has_seen(batch)
-    if is_seen and all(verdict.promise != "check_passes" for verdict in verdicts):
+    is_level = all(verdict.promise in _LEVELS for verdict in verdicts)
+    if not is_level and fold.state.has_seen(batch):
         return
-    fold.accept(notices.release(fold.state, fold.policy, at))
+    # A level may have been judged long ago; what it changes is told as of what was taken in since.
+    told_at = max(at, fold.state.through or at) if is_level else at
+    fold.accept(notices.release(fold.state, fold.policy, told_at))
     for verdict in verdicts:
-        if verdict.promise == "check_passes":
-            # The latest evaluation of an asset check is read again and again; it only has a level.
-            _take_verdict(fold, verdict)
-        elif not is_seen and verdict.promise == "endpoint_available":
+        if verdict.promise == "endpoint_available":
             _take_attempts(fold, verdict)
-        elif not is_seen:
+        else:
             _take_verdict(fold, verdict)
-    if any(verdict.promise != "check_passes" for verdict in verdicts) and not is_seen:
+    if not is_level:
         through = max(at, fold.state.through or at)
         fold.state = fold.state.saw(batch).model_copy(update={"through": through})
-    _tell(fold, at)
+    _tell(fold, told_at)
 
 
 def _take_attempts(fold: _Fold, verdict: Verdict) -> None:

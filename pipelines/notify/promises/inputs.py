@@ -1,6 +1,5 @@
 """Everything that judging the promises takes, and the watermark that keeps attempts from being counted twice."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -66,12 +65,19 @@ def watermarks_of(evaluations: pl.DataFrame, *, judging_tick: str | None = None)
     rows = evaluations.filter(pl.col("promise") == "endpoint_available")
     if judging_tick is not None:
         rows = rows.filter(pl.col("tick_id").ne_missing(judging_tick))
-    found: dict[str, Watermark] = {}
-    # Each carries the mark of the one before, so the newest few are enough even where rows of one moment tie.
-    rows = rows.sort("evaluated_at").group_by("subject", maintain_order=True).tail(3)
-    for subject, detail_json in rows.select("subject", "detail_json").iter_rows():
-        mark = json.loads(detail_json).get("watermark")
-        if mark is not None:
-            watermark = Watermark(datetime.fromisoformat(mark[0]), mark[1])
-            found[subject] = max(watermark, found.get(subject, watermark))
-    return found
+    marked = (
+        rows.select(
+            "subject",
+            at=pl.col("detail_json").str.json_path_match("$.watermark[0]"),
+            probe_id=pl.col("detail_json").str.json_path_match("$.watermark[1]"),
+        )
+        .drop_nulls()
+        # ISO moments of one zone sort as text.
+        .sort("at", "probe_id")
+        .group_by("subject")
+        .last()
+    )
+    return {
+        subject: Watermark(datetime.fromisoformat(at), probe_id)
+        for subject, at, probe_id in marked.select("subject", "at", "probe_id").iter_rows()
+    }

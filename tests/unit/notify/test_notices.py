@@ -233,8 +233,21 @@ def test_each_channel_hears_its_own_part_of_a_group() -> None:
 
 
 def test_reading_begins_shortly_before_what_was_taken_in_and_never_with_old_history() -> None:
-    assert AlertState().read_from(NOW) == NOW - timedelta(minutes=15)
+    assert AlertState().read_from is None
+    assert AlertState().reads_from(NOW) == NOW - timedelta(minutes=15)
     watch = Watch()
     watch.step(seen("G", NOW))
-    assert watch.state.read_from(NOW + timedelta(days=2)) == NOW - timedelta(minutes=15)
-    assert watch.state.read_from(NOW - timedelta(days=2)) == NOW - timedelta(days=2, minutes=15)
+    assert watch.state.reads_from(NOW + timedelta(days=2)) == NOW - timedelta(minutes=15)
+    assert watch.state.reads_from(NOW - timedelta(days=2)) == NOW - timedelta(days=2, minutes=15)
+
+
+def test_a_check_that_was_judged_long_ago_disturbs_nothing_that_is_gathered() -> None:
+    watch, old = Watch(), judged("check_passes", "kept", NOW - timedelta(hours=5), "disk_use:disk_has_room")
+    watch.step(seen("BBB", NOW, A), old)
+    watch.step(seen("BBB", NOW + MINUTE, B), old)
+    assert watch.told() == [("opened", [A])]
+    failed = judged("check_passes", "broken", NOW - timedelta(hours=5), "disk_use:disk_has_room", sentence="full")
+    watch.step(failed, at=NOW + MINUTE)
+    assert watch.told()[-1] == ("opened", ["disk_use:disk_has_room"])
+    watch.step(failed, at=NOW + 3 * MINUTE)
+    assert watch.told()[-1] == ("opened", [B])
