@@ -73,6 +73,13 @@ def at_most(measured: Estimate, bar: float) -> Verdict:
     return "does not hold" if measured.low > bar else "not shown"
 
 
+def within(measured: Estimate, bar: float) -> Verdict:
+    """Return whether a signed value is shown to lie between minus the bar and the bar."""
+    if -bar <= measured.low and measured.high <= bar:
+        return "holds"
+    return "does not hold" if measured.low > bar or measured.high < -bar else "not shown"
+
+
 def all_of(verdicts: Sequence[Verdict]) -> Verdict:
     """Return the verdict of a bar that has several parts: the worst of them."""
     for worst in ("does not hold", "not measured", "not shown"):
@@ -81,7 +88,7 @@ def all_of(verdicts: Sequence[Verdict]) -> Verdict:
     return "holds" if verdicts else "not measured"
 
 
-def of(kept: bool) -> Verdict:  # noqa: FBT001  a converter
+def of(kept: bool) -> Verdict:
     """Return the verdict of a count that is either right or wrong."""
     return "holds" if kept else "does not hold"
 

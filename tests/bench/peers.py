@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from tests.bench.options import BenchError
 from tests.bench.sample import Sample
 from tests.bench.truth import MODEL
 
@@ -26,7 +27,7 @@ _INSTALL_S: Final = 1_800
 _RUN_S: Final = 300
 
 
-class PeerError(Exception):
+class PeerError(BenchError):
     """A peer cannot be installed or run; the message says why."""
 
 
@@ -161,7 +162,7 @@ def read_guidellm(report: Mapping[str, Any], warmup: int) -> list[Sample]:
 def _run(command: Sequence[str], environment: Mapping[str, str], timeout_s: float) -> None:
     name = Path(command[0]).name
     try:
-        done = subprocess.run(  # noqa: S603  our own commands
+        done = subprocess.run(
             command, env=dict(environment), capture_output=True, text=True, timeout=timeout_s, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:

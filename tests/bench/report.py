@@ -12,6 +12,10 @@ from tests.bench.numbers import Verdict
 PACKAGES = ("dagster", "dbt-core", "dbt-duckdb", "duckdb", "httpx", "litellm", "polars", "pyarrow")
 
 
+BUSY = 0.5
+"""A one-minute load above this means that the times are not clean."""
+
+
 @dataclass(frozen=True)
 class Bar:
     """One line of the report."""
@@ -71,16 +75,18 @@ class Machine:
 def markdown(machine: Machine, sections: Sequence[Section], *, taken_at: datetime, is_quick: bool) -> str:
     """Return the whole report."""
     packages = ", ".join(f"{name} {number}" for name, number in machine.packages.items())
-    lines = [
-        "# Bench report",
-        "",
-        f"Taken {taken_at:%Y-%m-%d %H:%M} UTC on {machine.cores} cores, {machine.memory_gb:.0f} GB, {machine.system}, "
-        f"Python {machine.python}; {packages}.",
-        f"Load before it began: {machine.load_before:.2f}"
-        + (" — **somebody else was at work: the times below are not clean.**" if machine.load_before > 0.5 else "."),
-    ]
+    taken = (
+        f"Taken {taken_at:%Y-%m-%d %H:%M} UTC on {machine.cores} cores, {machine.memory_gb:.0f} GB, {machine.system}"
+    )
+    load = f"Load before it began: {machine.load_before:.2f}"
+    if machine.load_before > BUSY:
+        load += " — **somebody else was at work: the times below are not clean**"
+    lines = ["# Bench report", "", f"{taken}, Python {machine.python}; {packages}.", "", f"{load}."]
     if is_quick:
-        lines += ["", "**A quick run: fewer repeats and smaller sizes than the bars ask for. Nothing here is a proof.**"]
+        lines += [
+            "",
+            "**A quick run: fewer repeats and smaller sizes than the bars ask for. Nothing here is a proof.**",
+        ]
     lines += ["", "## Bars", "", *_table(("what", "bar", "measured", "verdict"), _rows(sections))]
     for section in sections:
         lines += ["", f"## {section.name}", "", section.how]
@@ -117,4 +123,3 @@ def _version(package: str) -> str | None:
         return version(package)
     except PackageNotFoundError:
         return None
-

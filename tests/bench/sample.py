@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from tests.bench.options import BenchError
 from tests.bench.truth import FIRST_TOKEN_MS, GAP_MS, Truth
 
 
@@ -31,7 +32,7 @@ class Errors:
     """The server's own lateness with the first token."""
 
 
-class NoTruthError(Exception):
+class NoTruthError(BenchError):
     """A client's requests could not be matched with the server's record."""
 
 

@@ -60,7 +60,7 @@ class _Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  the protocol's signature
+    def connection_lost(self, exc: Exception | None) -> None:
         self._transport = None
 
     def data_received(self, data: bytes) -> None:
@@ -107,7 +107,7 @@ class _Connection(asyncio.Protocol):
 class _Stream:
     """The answer to one request, written from timers on absolute deadlines."""
 
-    def __init__(self, connection: _Connection, request_id: str, has_usage: bool, arrived: int) -> None:  # noqa: FBT001
+    def __init__(self, connection: _Connection, request_id: str, has_usage: bool, arrived: int) -> None:
         self._connection = connection
         self._id = request_id
         self._has_usage = has_usage
@@ -182,7 +182,7 @@ class TruthServer:
     def take(self) -> dict[str, Truth]:
         """Return, and forget, what was done since the last call, by request id."""
         address = self.url.removesuffix("/v1") + "/truth"
-        with urllib.request.urlopen(address, timeout=10) as answer:  # noqa: S310  our own loopback address
+        with urllib.request.urlopen(address, timeout=10) as answer:
             rows = json.load(answer)
         return {row["request_id"]: Truth(row["request_id"], tuple(row["written_ns"])) for row in rows}
 
@@ -191,9 +191,7 @@ class TruthServer:
 def truth_server(core: int | None = 0) -> Iterator[TruthServer]:
     """Run the server in a process of its own, pinned to one core where there is more than one."""
     command = [sys.executable, "-m", "tests.bench.truth", *([] if core is None else ["--core", str(core)])]
-    process = subprocess.Popen(  # noqa: S603  our own module
-        command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
-    )
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
     try:
         assert process.stdout is not None
         port = process.stdout.readline().strip()
