@@ -243,8 +243,8 @@ def test_reading_begins_shortly_before_what_was_taken_in_and_never_with_old_hist
 
 def test_a_check_that_was_judged_long_ago_disturbs_nothing_that_is_gathered() -> None:
     watch, old = Watch(), judged("check_passes", "kept", NOW - timedelta(hours=5), "disk_use:disk_has_room")
-    watch.step(seen("BBB", NOW, A), old)
-    watch.step(seen("BBB", NOW + MINUTE, B), old)
+    watch.step(seen("BBB", NOW, A), old, at=NOW)
+    watch.step(seen("BBB", NOW + MINUTE, B), old, at=NOW + MINUTE)
     assert watch.told() == [("opened", [A])]
     failed = judged("check_passes", "broken", NOW - timedelta(hours=5), "disk_use:disk_has_room", sentence="full")
     watch.step(failed, at=NOW + MINUTE)
