@@ -21,7 +21,7 @@ def talk(body: Talk, **options: Any) -> Any:
     async def main() -> Any:
         async with (
             serving(build_app(seed=5, **options)) as root,
-            httpx.AsyncClient(base_url=root, trust_env=False) as client,
+            httpx.AsyncClient(base_url=root, trust_env=False, timeout=60) as client,
         ):
             return await body(client)
 

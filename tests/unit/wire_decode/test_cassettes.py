@@ -26,10 +26,10 @@ class Expected(NamedTuple):
     words: str
 
 
-A, O = "anthropic__test_anthropic_", "openai__test_chat_"
+CLAUDE, GPT = "anthropic__test_anthropic_", "openai__test_chat_"
 SHEET = (
     Expected(
-        A + "prompt_caching_legacy",
+        CLAUDE + "prompt_caching_legacy",
         "anthropic",
         0,
         Usage(1167, 0, 187),
@@ -38,7 +38,7 @@ SHEET = (
         "concise summaries",
     ),
     Expected(
-        A + "prompt_caching_legacy",
+        CLAUDE + "prompt_caching_legacy",
         "anthropic",
         1,
         Usage(1167, 1163, 202),
@@ -47,7 +47,7 @@ SHEET = (
         "concise summaries",
     ),
     Expected(
-        A + "thinking_legacy",
+        CLAUDE + "thinking_legacy",
         "anthropic",
         0,
         Usage(52, 0, 215),
@@ -56,7 +56,13 @@ SHEET = (
         "appears 3 times",
     ),
     Expected(
-        A + "tools_legacy", "anthropic", 0, Usage(514, None, 152), "claude-3-5-sonnet-20240620", "tool_use", "weather"
+        CLAUDE + "tools_legacy",
+        "anthropic",
+        0,
+        Usage(514, None, 152),
+        "claude-3-5-sonnet-20240620",
+        "tool_use",
+        "weather",
     ),
     Expected(
         "bedrock__test_prompt_cache",
@@ -103,10 +109,10 @@ SHEET = (
         "stop",
         "OpenWeatherMap",
     ),
-    Expected(O + "reasoning", "openai", 1, Usage(11, 0, 202, 192), "gpt-5-nano-2025-08-07", "stop", "3"),
-    Expected(O + "tools", "openai", 0, Usage(68, None, 16), "gpt-3.5-turbo-0125", "tool_calls", ""),
-    Expected(O + "with_service_tier", "openai", 1, Usage(8, 0, 11, 0), "gpt-5-2025-08-07", "stop", "Hello!"),
-    Expected(O + "content_filtering", "openai", 0, Usage(15, None, 19), "gpt-35-turbo", "content_filter", ""),
+    Expected(GPT + "reasoning", "openai", 1, Usage(11, 0, 202, 192), "gpt-5-nano-2025-08-07", "stop", "3"),
+    Expected(GPT + "tools", "openai", 0, Usage(68, None, 16), "gpt-3.5-turbo-0125", "tool_calls", ""),
+    Expected(GPT + "with_service_tier", "openai", 1, Usage(8, 0, 11, 0), "gpt-5-2025-08-07", "stop", "Hello!"),
+    Expected(GPT + "content_filtering", "openai", 0, Usage(15, None, 19), "gpt-35-turbo", "content_filter", ""),
 )
 
 
