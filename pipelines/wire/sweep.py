@@ -117,6 +117,8 @@ async def sweep(
 
     async with Reference(resolve=run.resolve) as reference:
         run.reference = reference
+        if settings.with_reference:
+            await reference.probe()  # at least one sample, however short the sweep
         run.warm(wired)
         sampler = asyncio.create_task(reference.keep_probing()) if settings.with_reference else None
         try:

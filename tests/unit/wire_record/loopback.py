@@ -106,10 +106,12 @@ async def answer(asked: Asked, writer: asyncio.StreamWriter) -> None:
     """Answer a canary rightly."""
     writer.write(HEAD)
     await asyncio.sleep(0.01)
-    messages = json.loads(asked.body).get("messages") or [{"content": ""}]
+    question = json.loads(asked.body)
+    messages = question.get("messages") or [{"content": ""}]
     words = messages[0]["content"].replace("?", " ").split()
     right = str(int(words[words.index("*") - 1]) * int(words[words.index("*") + 1])) if "*" in words else "4"
-    for part in (event(""), event(right), event("", "stop"), USAGE, DONE):
+    model = question.get("model", "m-1")
+    for part in (event("", model=model), event(right, model=model), event("", "stop", model), USAGE, DONE):
         writer.write(chunk(part))
     writer.write(END)
 

@@ -466,12 +466,14 @@ def test_a_redirect_is_not_followed_and_the_key_goes_nowhere_else() -> None:
 def test_an_early_refusal_of_a_large_request_is_read() -> None:
     async def run() -> Any:
         async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.readuntil(b"\r\n\r\n")
-            writer.write(b"HTTP/1.1 413 Too large\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno")
-            await writer.drain()
-            with contextlib.suppress(ConnectionError):  # the client leaves with bytes of its own unsent
-                await reader.read()
-            writer.transport.abort()
+            try:
+                await reader.readuntil(b"\r\n\r\n")
+                writer.write(b"HTTP/1.1 413 Too large\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno")
+                with contextlib.suppress(ConnectionError):  # the client leaves with bytes of its own unsent
+                    await writer.drain()
+                    await reader.read()
+            finally:
+                writer.transport.abort()
 
         listener = await asyncio.start_server(refuse, "127.0.0.1", 0)
         port = listener.sockets[0].getsockname()[1]
