@@ -111,8 +111,9 @@ def _chosen(home: "Home", fleet: Any, patterns: list[str], *, quiet: bool) -> "t
     ids = [endpoint.endpoint_id for endpoint in found_endpoints]
     for pattern in patterns:
         if not any(fnmatchcase(one, pattern) for one in ids):
-            known = ", ".join(ids[:5]) + (f" and {len(ids) - 5} more" if len(ids) > 5 else "")
-            fail(f"{pattern!r} matches no endpoint", f"There are: {known or 'none; see arguslab discover'}", USAGE)
+            known = [*ids, *(f"{name}/*" for name in fleet.providers if not any(i.startswith(f"{name}/") for i in ids))]
+            rest = f" and {len(known) - 5} more" if len(known) > 5 else ""
+            fail(f"{pattern!r} matches no endpoint", f"There are: {', '.join(known[:5])}{rest}", USAGE)
     if not found_endpoints:
         fail("the fleet has no endpoint to ask", "Look at: arguslab discover")
     return tuple(
@@ -141,7 +142,9 @@ def _probe_once(
     console = out()
     if live:
         err().print("[dim]compiling the requests …[/dim]")
-    jobs = prepare(chosen, os.environ, tick_id=tick_id, confirm=confirm)
+    # What the scheduled probes remember spares LiteLLM's import of several seconds; it is only read here.
+    templates, budgets = _remembered(home, "templates.json"), _remembered(home, "budgets.json")
+    jobs = prepare(chosen, os.environ, tick_id=tick_id, confirm=confirm, templates=templates, budgets=budgets)
     longest = max(endpoint.timeouts.total.total_seconds() for endpoint in chosen)
     settings = SweepSettings(
         tick_id=tick_id,
@@ -207,6 +210,16 @@ def table_of(chosen: "tuple[Endpoint, ...]", done: dict[str, dict[str, Any]]) ->
             escape(row["error_message"] or ""),
         )
     return table
+
+
+def _remembered(home: "Home", name: str) -> dict[str, Any]:
+    import json
+
+    try:
+        found = json.loads((home.state / name).read_bytes())
+    except (OSError, ValueError):
+        return {}  # nothing was probed here yet
+    return found if isinstance(found, dict) else {}
 
 
 def _land(home: "Home", rows: list[dict[str, Any]], tick_id: str) -> None:
