@@ -25,7 +25,7 @@ from pipelines.home import Home
 
 Level = Literal["ok", "warn", "fail"]
 MALICIOUS_LITELLM = ("1.82.7", "1.82.8")
-"""Uploaded by an intruder in March 2026; they sent the environment's secrets away."""
+"""Releases that were not the maintainers' own and stole secrets; never to be run."""
 LOW_DISK = 0.9
 CLOCK_TOLERANCE = timedelta(seconds=5)
 STALE_AFTER = timedelta(hours=1)
