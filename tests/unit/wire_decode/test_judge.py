@@ -1,5 +1,6 @@
 """The rules one by one, on tapes made by hand."""
 
+import gzip
 import json
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
@@ -311,3 +312,17 @@ def test_halves_of_a_character_meet_across_events() -> None:
 )
 def test_quantiles_interpolate(values: list[int], share: float, expected: int | None) -> None:
     assert quantile(values, share) == expected
+
+
+@pytest.mark.parametrize(
+    ("encoding", "data"), [("br", b"\x0b\x02"), ("zstd", b"\x28\xb5"), ("gzip", b"no gzip at all")]
+)
+def test_a_body_that_cannot_be_unpacked_is_malformed(encoding: str, data: bytes) -> None:
+    reading = decode(tape(data, headers=[("Content-Encoding", encoding)]))
+    assert reading.outcome == "malformed"
+    assert reading.body_bytes == len(data)
+
+
+def test_a_compressed_refusal_keeps_its_words() -> None:
+    body = gzip.compress(b'{"error": {"code": "insufficient_quota", "message": "m"}}')
+    assert decode(tape(body, status=429, headers=[("Content-Encoding", "gzip")])).outcome == "quota"
