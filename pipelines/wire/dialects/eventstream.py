@@ -1,7 +1,7 @@
 """The binary framing of ``application/vnd.amazon.eventstream``: lengths, headers, payload, two checksums.
 
-Source: Smithy, "Amazon Event Stream Specification". Read here and not through botocore, whose import costs
-more than a whole probe and whose parser cannot say which read completed a frame.
+Source: Smithy, "Amazon Event Stream Specification". Read here and not through botocore, which is no dependency of ours,
+raises where a class is wanted, and cannot say which read completed a frame.
 """
 
 import struct

@@ -10,6 +10,8 @@ from pipelines.wire.tape import Chunk
 MAX_FRAMES = 100_000
 """A probe asks for a few hundred tokens: a flood of events must not hold up the judging of everybody else."""
 
+_NO_USAGE = Usage()
+
 
 @dataclass(frozen=True)
 class Transcript:
@@ -74,16 +76,18 @@ def merge_usage(base: Usage, over: Usage) -> Usage:
 
 def add_fragment(seen: Transcript, fragment: Fragment, *, is_first_token: bool) -> Transcript:
     """Return the transcript with one more fragment; ``is_first_token`` when no token came before it."""
-    first = seen.first_event_tokens
-    if is_first_token and fragment.payloads:
-        first = fragment.usage.output_tokens
-    return replace(
-        seen,
-        finish_reason=fragment.finish_reason or seen.finish_reason,
-        usage=merge_usage(seen.usage, fragment.usage),
-        first_event_tokens=first,
-        response_model=seen.response_model or fragment.response_model,
-        response_id=seen.response_id or fragment.response_id,
-        system_fingerprint=fragment.system_fingerprint or seen.system_fingerprint,
-        error=seen.error or fragment.error,
-    )
+    changes: dict[str, object] = {
+        name: value
+        for name in ("response_model", "response_id", "error")
+        if getattr(seen, name) is None and (value := getattr(fragment, name)) is not None
+    }
+    for name in ("finish_reason", "system_fingerprint"):
+        value = getattr(fragment, name)
+        if value is not None and value != getattr(seen, name):
+            changes[name] = value
+    if fragment.usage != _NO_USAGE:
+        changes["usage"] = merge_usage(seen.usage, fragment.usage)
+        if is_first_token and fragment.payloads:
+            changes["first_event_tokens"] = fragment.usage.output_tokens
+    # Most events of a long answer change nothing here, and a copy of the transcript costs more than the rest.
+    return replace(seen, **changes) if changes else seen  # type: ignore[arg-type]  # names and values are the fields' own
