@@ -75,8 +75,9 @@ def test_tokens_come_at_true_times_and_the_truth_is_told() -> None:
     stamps, truth = talk(body, pace=Pace(0.2, 0.01))
     assert truth["outcome"] == "ok"
     assert truth["token_events"] == truth["output_tokens"] == len(stamps)
-    assert truth["first_token_s"] >= 0.2
-    assert truth["last_token_s"] - truth["first_token_s"] >= 0.01 * (len(stamps) - 1)
+    early = 0.002  # the loop's timers may fire a clock tick early; late they may be on a busy machine
+    assert truth["first_token_s"] >= 0.2 - early
+    assert truth["last_token_s"] >= 0.2 + 0.01 * (len(stamps) - 1) - early
     assert stamps[0] >= truth["first_token_s"]
 
 
