@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final
 
 from tests.bench.numbers import all_of, at_most, difference, estimate, within
@@ -87,9 +88,9 @@ def measure(options: Options) -> Section:
     peers = Peers(cache(), options.folder("peers"))
     home = str(options.folder("accuracy"))
     clients: dict[str, Client] = {
-        OURS: lambda url, streams, requests: _own("ours", url, streams, requests, "--home", home),
-        BURST: lambda url, streams, requests: _own("ours", url, streams, requests, "--home", home, "--load", "burst"),
-        NAIVE: lambda url, streams, requests: _own("naive", url, streams, requests),
+        OURS: partial(_own, "ours", more=("--home", home)),
+        BURST: partial(_own, "ours", more=("--home", home, "--load", "burst")),
+        NAIVE: partial(_own, "naive"),
         AIPERF: lambda url, streams, requests: Run(peers.aiperf(url, streams, requests, _warmup(streams))),
         GUIDELLM: lambda url, streams, requests: Run(peers.guidellm(url, streams, requests, _warmup(streams))),
     }
@@ -134,12 +135,14 @@ def _one(server: TruthServer, client: Client, streams: int, requests: int, into:
 
 def _cold(server: TruthServer, cold: Mapping[str, Taken], home: str, starts: int) -> None:
     """Take the first probe of fresh processes."""
-    for _ in range(starts):
-        _one(server, lambda url, s, r: _own("ours", url, s, r, "--load", "cold", "--home", home), 1, 1, cold[OURS])
-        _one(server, lambda url, s, r: _own("naive", url, s, r, "--load", "cold"), 1, 1, cold[NAIVE])
+    for number in range(starts):
+        # A home of its own has no templates: LiteLLM's import is part of the start.
+        fresh = partial(_own, "ours", more=("--load", "cold", "--home", f"{home}/cold-{len(cold[OURS].runs)}-{number}"))
+        _one(server, fresh, 1, 1, cold[OURS])
+        _one(server, partial(_own, "naive", more=("--load", "cold")), 1, 1, cold[NAIVE])
 
 
-def _own(module: str, url: str, streams: int, requests: int, *more: str) -> Run:
+def _own(module: str, url: str, streams: int, requests: int, *, more: Sequence[str] = ()) -> Run:
     """Run a client of this package in a fresh process. Raises BenchError when it fails."""
     command = [sys.executable, "-m", f"tests.bench.{module}", "--url", url, "--streams", str(streams)]
     done = subprocess.run(
@@ -223,13 +226,11 @@ def _ttft_table(taken: Mapping[int, Mapping[str, Taken]]) -> Table:
         for name, one in by_client.items():
             nominal = [run.ttft_nominal_ms for run in one.runs]
             late = estimate([run.server_late_ms for run in one.runs], 0.99)
-            shares = [estimate(one.ttft(), share) for share in (0.5, 0.95, 0.99)]
+            found = [estimate(one.ttft(), share) for share in (0.5, 0.95, 0.99)]
             plan = " / ".join(f"{estimate(nominal, share).value:.1f}" for share in (0.5, 0.99))
             cpu = f"{sum(one.cpu_ms) / len(one.cpu_ms):.1f}" if one.cpu_ms else "several processes"
-            words = (share.words() for share in shares)
-            rows.append(
-                (str(streams), name, str(shares[0].n), str(one.refused), *words, plan, f"{late.value:.1f}", cpu)
-            )
+            counts = (str(streams), name, str(found[0].n), str(one.refused))
+            rows.append((*counts, *(one.words() for one in found), plan, f"{late.value:.1f}", cpu))
     return Table("TTFT error, ms (CPU: milliseconds a stream, landing included)", columns, tuple(rows))
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import duckdb
@@ -52,6 +53,8 @@ class JobRun:
     job_s: float
     """Of the job alone."""
     steps_s: dict[str, float]
+    events: int
+    """Entries that the run left in Dagster's event log."""
     peak_bytes: int
     """Largest resident set of the process or of a child of it, such as dbt."""
 
@@ -74,6 +77,11 @@ def run_job(home: Home, location: str, job: str, *, timeout_s: float = 1_800, **
     return JobRun(seconds=time.perf_counter() - began, **json.loads(done.stdout.splitlines()[-1]))
 
 
+def stored_bytes(folder: Path) -> int:
+    """Return the size of all files below a folder."""
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+
+
 def fingerprints(database: Path) -> dict[str, tuple[int, int]]:
     """Return (rows, order-free hash over all columns) of every mart of a build."""
     with duckdb.connect(str(database), read_only=True) as con:
@@ -94,15 +102,18 @@ def _main(location: str, job: str) -> None:
     module = importlib.import_module(f"pipelines.{location}")
     with dg.DagsterInstance.get() as instance:
         before = time.time()
-        result = module.defs.resolve_job_def(job).execute_in_process(instance=instance)
+        job_def = module.defs.resolve_job_def(job)
+        partition = f"{datetime.now(UTC):%Y-%m-%d}" if job_def.partitions_def else None
+        result = job_def.execute_in_process(instance=instance, partition_key=partition, raise_on_error=False)
         after = time.time()
         steps = {
             one.step_key: one.end_time - one.start_time
             for one in instance.get_run_step_stats(result.run_id)
             if one.start_time and one.end_time
         }
+        events = len(instance.all_logs(result.run_id))
     peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)) * 1024
-    print(json.dumps({"job_s": after - before, "steps_s": steps, "peak_bytes": peak}))
+    print(json.dumps({"job_s": after - before, "steps_s": steps, "events": events, "peak_bytes": peak}))
     sys.exit(0 if result.success else 1)
 
 

@@ -7,13 +7,12 @@ import argparse
 import asyncio
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, MutableMapping, Sequence
 from pathlib import Path
-
-import dagster  # noqa: F401  a sweep runs inside a Dagster process: its heap is what the garbage collector walks
 
 from pipelines.fleet.models import Endpoint, Limits
 from pipelines.landing import Landing
+from pipelines.probes import Memory
 from pipelines.wire.attempt import Ask, Attempt, Job
 from pipelines.wire.compile import compile_request
 from pipelines.wire.prompt import Probe
@@ -24,9 +23,8 @@ from tests.bench.sample import Sample
 from tests.bench.truth import MODEL, TOKENS, pin
 
 
-def jobs(url: str, count: int, at_once: int) -> list[Job]:
+def jobs(url: str, count: int, at_once: int, templates: MutableMapping[str, str]) -> list[Job]:
     """Return ``count`` jobs at one provider that may be asked ``at_once``."""
-    templates: dict[str, str] = {}
     made = []
     for number in range(count):
         endpoint = Endpoint(
@@ -81,17 +79,18 @@ def main() -> None:
     pin(1)
     landing = Landing(str(args.home))
     landing.prepare()
+    templates = Memory(args.home / "templates.json")  # as in production: only the first process ever loads LiteLLM
+    count = args.requests + args.streams if args.load == "steady" else args.streams
+    work = jobs(args.url, count, args.streams, templates.values)
+    templates.save()
+    if args.load == "burst":
+        run(work, landing, "warm-up")
+    cpu, wall = time.process_time(), time.perf_counter()
     if args.load == "steady":
         # One sweep that always holds so many streams open; the first of each slot opens a connection and is warm-up.
-        work = jobs(args.url, args.requests + args.streams, args.streams)
-        cpu, wall = time.process_time(), time.perf_counter()
         measured = run(work, landing, "steady")[args.streams :]
     else:
         # A burst: every stream at the same moment, each on a connection of its own. Cold: nothing went before it.
-        work = jobs(args.url, args.streams, args.streams)
-        if args.load == "burst":
-            run(work, landing, "warm-up")
-        cpu, wall = time.process_time(), time.perf_counter()
         rounds = 1 if args.load == "cold" else max(1, args.requests // args.streams)
         measured = tuple(one for number in range(rounds) for one in run(work, landing, f"burst-{number}"))
     cpu, wall = time.process_time() - cpu, time.perf_counter() - wall

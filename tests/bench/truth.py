@@ -8,6 +8,7 @@ import argparse
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -17,11 +18,15 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 FIRST_TOKEN_MS = 100.0
 GAP_MS = 10.0
 TOKENS = 32
 MODEL = "bench-model"
+HANG = "/hang"
+"""Requests below this path are read and never answered."""
+_PRODUCT = re.compile(r"(\d+) \* (\d+)")
 
 
 @dataclass(frozen=True)
@@ -77,9 +82,11 @@ class _Connection(asyncio.Protocol):
             self._answer(head.split(" ", 2)[1], headers, body, arrived)
 
     def _answer(self, path: str, headers: dict[str, str], body: bytes, arrived: int) -> None:
+        if path.startswith(HANG):
+            return
         if path.endswith("/chat/completions"):
             request_id = headers.get("x-request-id") or f"truth-{next(self._numbers)}"
-            _Stream(self, request_id, b'"include_usage"' in body, arrived).start()
+            _Stream(self, request_id, json.loads(body), arrived).start()
         elif path == "/truth":
             taken, self._done[:] = list(self._done), []
             self._send_json([asdict(truth) for truth in taken])
@@ -107,10 +114,13 @@ class _Connection(asyncio.Protocol):
 class _Stream:
     """The answer to one request, written from timers on absolute deadlines."""
 
-    def __init__(self, connection: _Connection, request_id: str, has_usage: bool, arrived: int) -> None:
+    def __init__(self, connection: _Connection, request_id: str, asked: dict[str, Any], arrived: int) -> None:
         self._connection = connection
         self._id = request_id
-        self._has_usage = has_usage
+        self._model = asked.get("model", MODEL)
+        self._has_usage = "stream_options" in asked
+        product = _PRODUCT.search(asked["messages"][-1]["content"])
+        self._first = str(int(product[1]) * int(product[2])) if product else "one"
         self._arrived = arrived
         self._loop = asyncio.get_running_loop()
         # The loop's clock and perf_counter tick alike but need not share their zero.
@@ -129,7 +139,7 @@ class _Stream:
         self._loop.call_at(self._zero_s + (FIRST_TOKEN_MS + index * GAP_MS) / 1e3, self._token, index)
 
     def _token(self, index: int) -> None:
-        delta = {"role": "assistant", "content": "one"} if index == 0 else {"content": f" {index}"}
+        delta = {"role": "assistant", "content": self._first} if index == 0 else {"content": f" {index}"}
         data = _event(self._chunk(delta, None))
         is_last = index == TOKENS - 1
         if is_last:
@@ -148,7 +158,13 @@ class _Stream:
 
     def _chunk(self, delta: dict[str, str] | None, finish: str | None) -> dict[str, object]:
         choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish}]
-        return {"id": self._id, "object": "chat.completion.chunk", "created": 1, "model": MODEL, "choices": choices}
+        return {
+            "id": self._id,
+            "object": "chat.completion.chunk",
+            "created": 1,
+            "model": self._model,
+            "choices": choices,
+        }
 
 
 def _event(value: dict[str, object]) -> bytes:
