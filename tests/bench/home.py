@@ -72,8 +72,8 @@ def run_job(home: Home, location: str, job: str, *, timeout_s: float = 1_800, **
         check=False,
     )
     if done.returncode:
-        words = "\n".join(line for line in done.stderr.splitlines() if "ERROR" in line or "Error" in line)
-        raise BenchError(f"the job {job} failed: {(words or done.stderr)[-1_000:]}")
+        words = [line.strip() for line in done.stderr.splitlines() if "Error" in line]
+        raise BenchError(f"the job {job} failed: {' / '.join(words[-3:]) or done.stderr[-300:]}")
     return JobRun(seconds=time.perf_counter() - began, **json.loads(done.stdout.splitlines()[-1]))
 
 

@@ -57,7 +57,7 @@ def measure(options: Options) -> Section:
             Bar(
                 f"{ENDPOINTS} endpoints, {HUNG} hung: one sweep",
                 f"≤ {WALL_BAR_S:g} s wall",
-                f"{wall:.1f} s ({run.seconds:.1f} s the whole run), {healthy} of {ENDPOINTS - HUNG} healthy ones measured",
+                f"{wall:.1f} s ({run.seconds:.1f} s the run); {healthy} of {ENDPOINTS - HUNG} healthy ones measured",
                 # A machine too busy to measure them all has shown nothing.
                 of(wall <= WALL_BAR_S) if healthy == ENDPOINTS - HUNG or wall > WALL_BAR_S else "not shown",
             ),
