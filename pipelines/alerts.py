@@ -6,9 +6,9 @@ state is its cursor, delivers what is due, and lands every event.
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TextIO
 
 import dagster as dg
 import duckdb
@@ -21,7 +21,7 @@ from pipelines.notify import outbox
 from pipelines.notify.channels.deliver import deliver
 from pipelines.notify.channels.heartbeat import heartbeat
 from pipelines.notify.incidents import AlertState, Command, Event, Policy, load_state, step
-from pipelines.notify.model import DeliveryResult
+from pipelines.notify.model import DeliveryResult, Outgoing
 from pipelines.notify.promises import (
     EVALUATED,
     PROMISES,
@@ -239,34 +239,25 @@ def blind_verdicts(home: HomeResource, now: datetime) -> list[Verdict]:
     return evaluate(inputs_at(home, now), only=("monitor_not_blind", "fleet_file_valid"))
 
 
-def deliver_due(
-    state: AlertState, policy: Policy, env: Mapping[str, str], home: Home, *, seconds: float = DELIVERY_SECONDS
-) -> list[DeliveryResult]:
-    """Return what came of one try for every notice that is due, as far as the time reaches."""
-    end = time.monotonic() + seconds
-    results = []
-    channels, alerting = channels_of(policy.fleet), policy.fleet.alerting
-    home.logs.mkdir(parents=True, exist_ok=True)
-    with httpx.Client(follow_redirects=False) as client, (home.logs / "alerts.log").open("a", encoding="utf-8") as log:
-        for outgoing in outbox.due(state, datetime.now(UTC)):
-            if time.monotonic() > end:
-                break
-            notice = outgoing.notice
-            if notice.channel not in channels:
-                continue  # pruned by the caller
-            results.append(
-                deliver(
-                    channels[notice.channel],
-                    notice,
-                    env,
-                    client=client,
-                    now=datetime.now(UTC),
-                    alerting=alerting,
-                    attempt=outgoing.tries + 1,
-                    stream=log,
-                )
-            )
-    return results
+def sender(
+    policy: Policy, env: Mapping[str, str], client: httpx.Client, log: TextIO
+) -> Callable[[Outgoing], DeliveryResult]:
+    """Return what tries to deliver one notice; the console channel writes to ``log``, which `arguslab up` shows."""
+    channels = channels_of(policy.fleet)
+
+    def send(outgoing: Outgoing) -> DeliveryResult:
+        return deliver(
+            channels[outgoing.notice.channel],
+            outgoing.notice,
+            env,
+            client=client,
+            now=datetime.now(UTC),
+            alerting=policy.fleet.alerting,
+            attempt=outgoing.tries + 1,
+            stream=log,
+        )
+
+    return send
 
 
 def run_step(
@@ -290,15 +281,19 @@ def run_step(
         now,
         policy,
     )
-    pruned = outbox.prune(taken.state, now, policy)
-    land_events(landing, [*taken.events, *pruned.events], "edges")
-    results = deliver_due(pruned.state, policy, env, home.home)
-    told = outbox.settle(pruned.state, results, now, policy)
-    land_events(landing, told.events, "deliveries")
-    if results:
-        file_id = f"{now:%Y%m%dT%H%M%S%fZ}"
-        landing.append("notifications", [result.to_row() for result in results], file_id)
-    return told.state
+    land_events(landing, taken.events, "edges")
+    end = time.monotonic() + DELIVERY_SECONDS
+    home.home.logs.mkdir(parents=True, exist_ok=True)
+    with (
+        httpx.Client(follow_redirects=False) as client,
+        (home.home.logs / "alerts.log").open("a", encoding="utf-8") as log,
+    ):
+        send = sender(policy, env, client, log)
+        sent = outbox.send_due(taken.state, send, now, policy, has_time=lambda: time.monotonic() < end)
+    land_events(landing, sent.step.events, "deliveries")
+    if sent.results:
+        landing.append("notifications", [result.to_row() for result in sent.results], f"{now:%Y%m%dT%H%M%S%fZ}")
+    return sent.step.state
 
 
 def with_links(fleet: Fleet, home: Home, env: Mapping[str, str]) -> Fleet:

@@ -26,6 +26,10 @@ from pipelines.warehouse import publish
 PROJECT_DIR = Path(__file__).parents[1] / "dbt_project"
 DBT = str(Path(sys.executable).with_name("dbt"))
 """The environment's own dbt, whatever the PATH says."""
+BUILD = ["build", "--exclude-resource-type", "unit_test"]
+"""Unit tests prove definitions, not data: they run in `make test`, not at every refresh."""
+KEPT = ("endpoint_hourly", "endpoint_daily")
+"""Marts whose rows outlive the raw rows: see housekeeping."""
 WATCHED = ("probe_ticks", "discovery_results", "incident_events", "disk_use")
 """Tables whose new files call for a refresh; every other table lands together with one of these."""
 
@@ -34,12 +38,12 @@ class Translator(DagsterDbtTranslator):
     """Marts keep their own names: an asset is called what the analyst's table is called."""
 
     def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> dg.AssetKey:
-        """Return the key named in ``meta.dagster.asset_key`` (a landed table), else the model's own name."""
+        """Return the key in ``meta.dagster.asset_key`` (a landed table), else folder and name, or a mart's name."""
         named = (dbt_resource_props.get("meta") or {}).get("dagster", {}).get("asset_key")
         if named:
             return dg.AssetKey(named)
-        name = dbt_resource_props["name"]
-        return dg.AssetKey(["live", name] if "live" in dbt_resource_props["fqn"] else name)
+        name, folder = dbt_resource_props["name"], dbt_resource_props["fqn"][1]
+        return dg.AssetKey(name if folder == "marts" else [folder, name])
 
 
 def target_dir(home: Home) -> Path:
@@ -109,19 +113,27 @@ def ready_build(home: Home) -> str | None:
     return reason
 
 
-def live_views(home: Home) -> dict[str, str]:
-    """Return the SQL of the ``live.*`` views, over this home's landing files."""
-    compiled = sorted((PROJECT_DIR / "live").glob("*.sql"))
-    return {path.stem: path.read_text().replace("{home}", str(home.root).replace("'", "''")) for path in compiled}
+def prepare_kept(home: Home, manifest: Mapping[str, Any]) -> None:
+    """Write a zero-row file with the marts' own columns where housekeeping keeps the hours of expired days."""
+    for name in KEPT:
+        columns = manifest["nodes"][f"model.arguslab.fct_{name}"]["columns"].values()
+        empty = ", ".join(f'null::{column["data_type"]} as "{column["name"]}"' for column in columns)
+        folder = home.archive / name
+        folder.mkdir(parents=True, exist_ok=True)
+        temporary = folder / f".schema.{uuid.uuid4().hex[:8]}.tmp"
+        duckdb.execute(
+            f"copy (select {empty} limit 0) to '{str(temporary).replace(chr(39), chr(39) * 2)}' (format parquet)"
+        )
+        temporary.replace(folder / "schema.parquet")
 
 
 def build_defs(home: Home) -> dg.Definitions:
     """Return the dbt models as assets, the publication behind them, and what sets them off."""
-    manifest = prepare_manifest(home)
+    read: dict[str, Any] = json.loads(prepare_manifest(home).read_text())
     project = DbtProject(PROJECT_DIR, target_path=target_dir(home))
 
     @dbt_assets(
-        manifest=json.loads(manifest.read_text()),
+        manifest=read,
         name="reliability_marts",
         project=project,
         dagster_dbt_translator=Translator(),
@@ -129,10 +141,11 @@ def build_defs(home: Home) -> dg.Definitions:
     )
     def dbt_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, home: HomeResource) -> Iterator[Any]:
         Landing(str(home.home.root)).prepare()
+        prepare_kept(home.home, read)
         reason = ready_build(home.home)
         if reason:
             context.log.info(f"building from nothing, because {reason}")
-        run = dbt.cli(["build"], context=context, target_path=target_dir(home.home) / "run")
+        run = dbt.cli(BUILD, context=context, target_path=target_dir(home.home) / "run")
         yield from run.stream()
 
     models = [key for key in dbt_models.keys if not key.path[-1].startswith("stg_")]
@@ -153,7 +166,7 @@ def build_defs(home: Home) -> dg.Definitions:
         """The generation that analysts, pages and alerts read: ``marts.duckdb``, read-only, never blocked."""
         now = datetime.now(UTC)
         keep = home.fleet().retention.generations
-        generation = publish(home.home, live_views=live_views(home.home), keep=keep, now=now)
+        generation = publish(home.home, keep=keep, now=now)
         context.log.info(f"{home.home.marts} now shows {generation.name}")
         return dg.MaterializeResult(
             metadata={

@@ -36,10 +36,11 @@ class Generation:
     bytes: int
 
 
-def publish(home: Home, *, live_views: dict[str, str], keep: int, now: datetime) -> Generation:
+def publish(home: Home, *, keep: int, now: datetime) -> Generation:
     """Copy the marts of the build file into a new generation and let readers see it; return what was published.
 
-    ``live_views`` maps a view's name to its SQL over the landing files; ``keep`` is how many generations stay.
+    Tables of the build's ``main`` schema are copied; its views there and in ``live`` read landed files and keep their
+    text, with this home's absolute paths. ``keep`` is how many generations stay.
     Raises WarehouseError when there is no build. A crash leaves the last generation published and no half file visible.
     """
     if not home.build.exists():
@@ -52,13 +53,9 @@ def publish(home: Home, *, live_views: dict[str, str], keep: int, now: datetime)
         con.execute("set TimeZone = 'UTC'")
         con.execute(f"attach '{_quoted(home.build)}' as build (read_only)")
         con.execute(f"attach '{_quoted(temporary)}' as pub (storage_version '{STORAGE_VERSION}')")
-        tables = _copy_marts(con)
-        con.execute("create schema pub.live")
-        for view, sql in sorted(live_views.items()):
-            # A view keeps its text: bind it where the reader will, in the published file.
-            con.execute("use pub")
-            con.execute(f'create view live."{view}" as {sql}')
-        con.execute("use memory")
+        tables = _copy_tables(con)
+        _copy_views(con)
+        _copy_comments(con)
         con.execute(
             "create table pub.generation as select $name as generation, $now::timestamptz as published_at",
             {"name": name.removesuffix(".duckdb"), "now": now},
@@ -100,25 +97,55 @@ def generations(home: Home) -> list[Path]:
     return sorted(found, key=lambda path: path.stem.rsplit("-", 1)[1])  # by number: a clock may jump back
 
 
-def _copy_marts(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
+def _copy_tables(con: duckdb.DuckDBPyConnection) -> dict[str, int]:
     rows: dict[str, int] = {}
-    marts = con.execute(
-        "select table_name, comment from duckdb_tables() where database_name = 'build' and schema_name = 'main' "
+    found = con.execute(
+        "select table_name from duckdb_tables() where database_name = 'build' and schema_name = 'main' "
         "and not internal order by table_name"
     ).fetchall()
-    for table, comment in marts:
+    for (table,) in found:
         con.execute(f'create table pub.main."{table}" as from build.main."{table}"')
         rows[table] = con.execute(f'select count(*) from pub.main."{table}"').fetchall()[0][0]  # noqa: S608  a catalog name
-        if comment:
-            con.execute(f"comment on table pub.main.\"{table}\" is '{_quoted(comment)}'")
+    return rows
+
+
+def _copy_views(con: duckdb.DuckDBPyConnection) -> None:
+    """Create the views again where readers will bind them; one that reads another is tried until that one is there."""
+    con.execute("create schema pub.live")
+    waiting = con.execute(
+        "select sql from duckdb_views() where database_name = 'build' and schema_name in ('main', 'live') "
+        "and not internal order by schema_name desc, view_name"
+    ).fetchall()
+    con.execute("use pub")
+    while waiting:
+        later = []
+        for (sql,) in waiting:
+            try:
+                con.execute(sql)
+            except duckdb.CatalogException:
+                later.append((sql,))
+        if len(later) == len(waiting):
+            con.execute(later[0][0])  # says which name is missing
+        waiting = later
+    con.execute("use memory")
+
+
+def _copy_comments(con: duckdb.DuckDBPyConnection) -> None:
+    for kind, catalog in (("table", "duckdb_tables"), ("view", "duckdb_views")):
+        described = con.execute(
+            f"select schema_name, {kind}_name, comment from {catalog}() where database_name = 'build' "  # noqa: S608
+            "and schema_name in ('main', 'live') and comment is not null and not internal"
+        ).fetchall()
+        for schema, name, comment in described:
+            if kind == "table" and schema != "main":
+                continue
+            con.execute(f"comment on {kind} pub.{schema}.\"{name}\" is '{_quoted(comment)}'")
     columns = con.execute(
-        "select table_name, column_name, comment from duckdb_columns() where database_name = 'build' "
-        "and schema_name = 'main' and comment is not null and not internal"
+        "select c.table_name, c.column_name, c.comment from duckdb_columns() c "
+        "where c.database_name = 'build' and c.schema_name = 'main' and c.comment is not null and not c.internal"
     ).fetchall()
     for table, column, comment in columns:
-        if table in rows:
-            con.execute(f'comment on column pub.main."{table}"."{column}" is \'{_quoted(comment)}\'')
-    return rows
+        con.execute(f'comment on column pub.main."{table}"."{column}" is \'{_quoted(comment)}\'')
 
 
 def _next_name(home: Home, now: datetime) -> str:

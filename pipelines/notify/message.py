@@ -106,11 +106,13 @@ def page_slug(endpoint_id: str) -> str:
 def links_of(incident: Incident, alerting: Alerting) -> Iterator[Link]:
     """Yield the check in Dagster and, where the site is served, the endpoint's page."""
     asset, check = CHECK_ASSET, incident.promise
+    base = alerting.dagster_base_url.rstrip("/")
     if incident.promise == "check_passes" and ":" in incident.subject:
         asset, check = incident.subject.rsplit(":", 1)
-    if incident.promise != "channel_delivers":
+    if asset == "job":
+        yield Link("Runs in Dagster", f"{base}/runs")
+    elif incident.promise != "channel_delivers":
         path = quote(asset, safe="/")
-        base = alerting.dagster_base_url.rstrip("/")
         yield Link("Check in Dagster", f"{base}/assets/{path}?view=checks&checkDetail={quote(check, safe='')}")
     if alerting.page_base_url is not None:
         is_endpoint = "/" in incident.subject and incident.promise != "check_passes"

@@ -57,15 +57,23 @@ class Round:
     results: tuple[DeliveryResult, ...]
 
 
-def send_due(state: AlertState, send: Callable[[Outgoing], DeliveryResult], now: datetime, policy: Policy) -> Round:
+def send_due(
+    state: AlertState,
+    send: Callable[[Outgoing], DeliveryResult],
+    now: datetime,
+    policy: Policy,
+    *,
+    has_time: Callable[[], bool] = lambda: True,
+) -> Round:
     """Send what is due and return the state after it; a channel that fails is left alone for the rest of the round.
 
-    ``send`` tries one notice, with ``attempt = outgoing.tries + 1``, and does not raise.
+    ``send`` tries one notice, with ``attempt = outgoing.tries + 1``, and does not raise. Once ``has_time`` says no,
+    the rest waits for the next round.
     """
     results: list[DeliveryResult] = []
     broken: set[str] = set()
     for outgoing in due(state, now):
-        if outgoing.notice.channel not in broken:
+        if outgoing.notice.channel not in broken and has_time():
             result = send(outgoing)
             results.append(result)
             if not result.is_delivered:

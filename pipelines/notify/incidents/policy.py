@@ -79,6 +79,11 @@ class Policy:
     @staticmethod
     def _is_absorbed(incident: Incident, state: AlertState) -> bool:
         parent = None
+        if incident.promise == "error_budget_burn":
+            # An outage that was told burns the budget by itself: that is not a second message, now or once it is over.
+            outage = state.trackers.get(key_of("endpoint_available", incident.subject))
+            if outage is not None and (outage.opened is not None or outage.flips):
+                return True
         if incident.promise in ABSORBED and incident.provider is not None:
             parent = state.trackers.get(key_of("provider_up", incident.provider))
         elif incident.promise == "monitor_not_blind" and incident.subject != FLEET:

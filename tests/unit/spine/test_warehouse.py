@@ -32,17 +32,21 @@ def build(home: Home, rows: int) -> None:
         con.execute("create or replace table right_side as select range as i from range($n)", {"n": rows})
         con.execute("comment on table left_side is 'it''s a mart'")
         con.execute("comment on column left_side.i is 'a number'")
+        con.execute("create schema if not exists live")
+        con.execute("create or replace view both_sides as select * from left_side natural join right_side")
+        con.execute("create or replace view live.answer as select 40 + (select count(*) from both_sides) as a")
+        con.execute("comment on view both_sides is 'the two together'")
         con.execute("create schema if not exists staging")
         con.execute("create or replace view staging.stg as select 1 as one")
 
 
 def test_a_generation_holds_the_marts_their_comments_and_the_live_views(home: Home) -> None:
     build(home, 3)
-    generation = publish(home, live_views={"answer": "select 42 as a"}, keep=3, now=NOON)
+    generation = publish(home, keep=3, now=NOON)
     assert generation.tables == {"left_side": 3, "right_side": 3}
     with open_marts(home) as con:
         assert con.sql("select count(*) from left_side").fetchall() == [(3,)]
-        assert con.sql("select a from live.answer").fetchall() == [(42,)]
+        assert con.sql("select a from live.answer").fetchall() == [(43,)]
         assert con.sql("select generation from generation").fetchall() == [(generation.name,)]
         comments = con.sql("select comment from duckdb_columns() where comment is not null").fetchall()
         assert comments == [("a number",)]
@@ -55,7 +59,7 @@ def test_a_generation_holds_the_marts_their_comments_and_the_live_views(home: Ho
 def test_only_the_newest_generations_stay_even_when_the_clock_jumps_back(home: Home) -> None:
     build(home, 1)
     for hours in (0, 5, -30, -60, 2):
-        last = publish(home, live_views={}, keep=2, now=NOON + timedelta(hours=hours))
+        last = publish(home, keep=2, now=NOON + timedelta(hours=hours))
     assert len(generations(home)) == 2
     assert published(home) == last.path
     assert generations(home)[-1] == last.path
@@ -63,14 +67,14 @@ def test_only_the_newest_generations_stay_even_when_the_clock_jumps_back(home: H
 
 def test_without_a_build_or_a_generation_the_error_says_what_to_do(home: Home) -> None:
     with pytest.raises(WarehouseError, match="materialize the dbt models first"):
-        publish(home, live_views={}, keep=2, now=NOON)
+        publish(home, keep=2, now=NOON)
     with pytest.raises(WarehouseError, match="arguslab up"):
         open_marts(home)
 
 
 def test_a_writer_of_the_build_is_not_needed_to_read_the_marts(home: Home) -> None:
     build(home, 1)
-    publish(home, live_views={}, keep=2, now=NOON)
+    publish(home, keep=2, now=NOON)
     with duckdb.connect(str(home.build)), open_marts(home) as con:
         assert con.sql("select count(*) from left_side").fetchall() == [(1,)]
 
@@ -92,13 +96,13 @@ READER = """
 
 def test_readers_reopening_in_a_loop_see_whole_generations_and_no_error(home: Home) -> None:
     build(home, 1)
-    publish(home, live_views={}, keep=3, now=NOON)
+    publish(home, keep=3, now=NOON)
     command = [sys.executable, "-c", textwrap.dedent(READER), str(home.marts), "4"]
     readers = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) for _ in range(3)]
     publishes = 0
     while any(reader.poll() is None for reader in readers):
         build(home, publishes % 50 + 1)
-        publish(home, live_views={}, keep=3, now=datetime.now(UTC))
+        publish(home, keep=3, now=datetime.now(UTC))
         publishes += 1
     for reader in readers:
         out, err = reader.communicate()
@@ -109,7 +113,7 @@ def test_readers_reopening_in_a_loop_see_whole_generations_and_no_error(home: Ho
 
 def test_killed_at_random_moments_the_last_generation_stays_readable(home: Home) -> None:
     build(home, 5)
-    publish(home, live_views={}, keep=2, now=NOON)
+    publish(home, keep=2, now=NOON)
     code = textwrap.dedent(f"""
         from datetime import UTC, datetime
         from pathlib import Path
@@ -118,7 +122,7 @@ def test_killed_at_random_moments_the_last_generation_stays_readable(home: Home)
         home = Home(Path({str(home.root)!r}), Path("unused"))
         print("ready", flush=True)
         while True:
-            publish(home, live_views={{}}, keep=2, now=datetime.now(UTC))
+            publish(home, keep=2, now=datetime.now(UTC))
     """)
     chance = random.Random(11)
     for _ in range(8):
@@ -130,6 +134,6 @@ def test_killed_at_random_moments_the_last_generation_stays_readable(home: Home)
         publisher.communicate()
         with open_marts(home) as con:
             assert con.sql("select count(*) from left_side").fetchall() == [(5,)]
-    publish(home, live_views={}, keep=2, now=datetime.now(UTC))
+    publish(home, keep=2, now=datetime.now(UTC))
     assert len(generations(home)) == 2
     assert not list(home.warehouse.glob(".marts-*"))
