@@ -64,9 +64,7 @@ def _month(options: Options, days: int) -> tuple[list[Bar], dict[str, JobRun]]:
     after = fingerprints(home.build)
     changed = sorted(name for name in before | after if before.get(name) != after.get(name))
     shutil.rmtree(home.root)
-    same = f"{len(before) - len(changed)} of {len(before)} identical" + (
-        f"; not {', '.join(changed)}" if changed else ""
-    )
+    same = f"{len(before) - len(changed)} of {len(before)} identical"
     bars = [
         Bar(
             f"{size}: refresh after one tick",
@@ -77,8 +75,7 @@ def _month(options: Options, days: int) -> tuple[list[Bar], dict[str, JobRun]]:
         Bar(
             "delete `build.duckdb`, rebuild",
             "identical marts",
-            f"{len(before) - len(changed)} of {len(before)} identical"
-            + (f"; not {', '.join(changed)}" if changed else ""),
+            f"{same}; not {', '.join(changed)}" if changed else same,
             of(not changed and bool(before)),
         ),
     ]

@@ -204,16 +204,17 @@ class TruthServer:
 
 
 @contextmanager
-def truth_server(core: int | None = 0) -> Iterator[TruthServer]:
+def truth_server(core: int | None = 0, port: int = 0) -> Iterator[TruthServer]:
     """Run the server in a process of its own, pinned to one core where there is more than one."""
-    command = [sys.executable, "-m", "tests.bench.truth", *([] if core is None else ["--core", str(core)])]
+    command = [sys.executable, "-m", "tests.bench.truth", "--port", str(port)]
+    command += [] if core is None else ["--core", str(core)]
     process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
     try:
         assert process.stdout is not None
-        port = process.stdout.readline().strip()
-        if not port:
+        bound = process.stdout.readline().strip()
+        if not bound:
             raise RuntimeError(f"the ground-truth server ended with code {process.wait()}")
-        yield TruthServer(f"http://127.0.0.1:{port}/v1")
+        yield TruthServer(f"http://127.0.0.1:{bound}/v1")
     finally:
         process.terminate()
         process.wait(timeout=10)
@@ -227,8 +228,8 @@ def pin(core: int) -> None:
         os.sched_setaffinity(0, {core})
 
 
-async def _main() -> None:
-    server = await serve()
+async def _main(port: int) -> None:
+    server = await serve(port)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 
@@ -236,6 +237,8 @@ async def _main() -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--core", type=int)
-    if (wanted := parser.parse_args().core) is not None:
-        pin(wanted)
-    asyncio.run(_main())
+    parser.add_argument("--port", type=int, default=0)
+    args = parser.parse_args()
+    if args.core is not None:
+        pin(args.core)
+    asyncio.run(_main(args.port))
