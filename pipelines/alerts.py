@@ -8,18 +8,14 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 import dagster as dg
-import duckdb
-import httpx
 import polars as pl
 
 from pipelines.fleet import Fleet
 from pipelines.home import Home
 from pipelines.notify import outbox
-from pipelines.notify.channels.deliver import deliver
-from pipelines.notify.channels.heartbeat import heartbeat
 from pipelines.notify.incidents import AlertState, Command, Event, Policy, load_state, step
 from pipelines.notify.model import DeliveryResult, Outgoing
 from pipelines.notify.promises import (
@@ -36,7 +32,9 @@ from pipelines.notify.promises import (
 from pipelines.notify.promises.windows import COLUMNS, REACH
 from pipelines.notify.routing import channels_of
 from pipelines.resources import HomeResource, markdown_table
-from pipelines.warehouse import WarehouseError, open_marts
+
+if TYPE_CHECKING:
+    import httpx
 
 JOBS = ("discover", "probe", "refresh", "housekeeping")
 """Jobs whose last finished run must have succeeded; they live in both locations and meet here by name."""
@@ -84,6 +82,10 @@ def inputs_at(home: HomeResource, now: datetime, *, tick_id: str | None = None) 
 
 def baselines(home: Home) -> pl.DataFrame | None:
     """Return each endpoint's usual TTFT and speed by hour of day, medians of seven days; None without marts."""
+    import duckdb  # 0.2 s: only an evaluation pays
+
+    from pipelines.warehouse import WarehouseError, open_marts
+
     try:
         with open_marts(home) as con:
             usual: pl.DataFrame = con.sql("""
@@ -240,9 +242,11 @@ def blind_verdicts(home: HomeResource, now: datetime) -> list[Verdict]:
 
 
 def sender(
-    policy: Policy, env: Mapping[str, str], client: httpx.Client, log: TextIO
+    policy: Policy, env: Mapping[str, str], client: "httpx.Client", log: TextIO
 ) -> Callable[[Outgoing], DeliveryResult]:
     """Return what tries to deliver one notice; the console channel writes to ``log``, which `arguslab up` shows."""
+    from pipelines.notify.channels.deliver import deliver  # httpx, 0.4 s: only a step with news pays
+
     channels = channels_of(policy.fleet)
 
     def send(outgoing: Outgoing) -> DeliveryResult:
@@ -282,6 +286,8 @@ def run_step(
         policy,
     )
     land_events(landing, taken.events, "edges")
+    import httpx
+
     end = time.monotonic() + DELIVERY_SECONDS
     home.home.logs.mkdir(parents=True, exist_ok=True)
     with (
@@ -315,6 +321,16 @@ def land_events(landing: Any, events: Sequence[Event], name: str) -> None:
         landing.append("incident_events", [event.to_row() for event in events], file_id)
 
 
+def ask_heartbeat(url: str, now: datetime) -> str | None:
+    """Tell the dead-man's switch that the monitor sees; return what went wrong, or None."""
+    import httpx
+
+    from pipelines.notify.channels.heartbeat import heartbeat
+
+    with httpx.Client(follow_redirects=False) as client:
+        return heartbeat(url, client=client, now=now)
+
+
 @dg.sensor(
     minimum_interval_seconds=10,
     default_status=dg.DefaultSensorStatus.RUNNING,
@@ -330,10 +346,9 @@ def alert_sensor(context: dg.SensorEvaluationContext, home: HomeResource) -> dg.
     after = run_step(state, home, [*others, *blind], now, os.environ)
     beat = os.environ.get(home.fleet().alerting.heartbeat_url_env or "")
     if beat and not any(verdict.verdict == "broken" for verdict in blind):
-        with httpx.Client(follow_redirects=False) as client:
-            error = heartbeat(beat, client=client, now=now)
-            if error:
-                context.log.warning(f"heartbeat: {error}")
+        error = ask_heartbeat(beat, now)
+        if error:
+            context.log.warning(f"heartbeat: {error}")
     words = f"{len(after.incidents)} open incidents, {len(after.outbox)} notices waiting"
     if after == state:
         return dg.SkipReason(words)

@@ -20,7 +20,6 @@ from pipelines.home import Home
 from pipelines.landing import Landing
 from pipelines.resources import HomeResource, landed_metadata
 from pipelines.schemas import TABLES
-from pipelines.warehouse import WarehouseError, generations, open_marts
 
 GRAINS = {"endpoint_hourly": "hour_at", "endpoint_daily": "started_on"}
 """Marts that outlive the raw rows they were made of, by archive name, with the column that names their day."""
@@ -56,6 +55,8 @@ def keep_aggregates(home: Home, day: date) -> bool:
 
     Raw rows of the day may be removed only after this has returned True.
     """
+    from pipelines.warehouse import WarehouseError, open_marts  # DuckDB, 0.2 s: only this step pays
+
     try:
         con = open_marts(home)
     except WarehouseError:
@@ -187,7 +188,6 @@ def disk_use(home: HomeResource) -> dg.MaterializeResult:  # type: ignore[type-a
             "home_bytes": sum(row["bytes"] for row in rows),
             "disk_used_share": round(full, 4),
             "disk_free_bytes": disk.free,
-            "generations": len(generations(home.home)),
         },
         check_results=[
             dg.AssetCheckResult(

@@ -14,24 +14,21 @@ from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dagster as dg
 import polars as pl
 
-from pipelines.discovery import catalog_rows, discover_all, discovery_rows
 from pipelines.fleet import Endpoint, Fleet
 from pipelines.home import Home
 from pipelines.landing import Landing, write_atomically
 from pipelines.resources import DAILY, HomeResource, is_running, landed_metadata, schema_check, schema_check_spec
-from pipelines.wire.attempt import Attempt
 from pipelines.wire.outcomes import OUTCOMES
-from pipelines.wire.prepare import prepare
-from pipelines.wire.prices import price_of
 from pipelines.wire.prompt import next_budget
-from pipelines.wire.redact import redacted_tape_json
-from pipelines.wire.rows import probe_row
-from pipelines.wire.sweep import SweepResult, SweepSettings, sweep
+
+if TYPE_CHECKING:
+    from pipelines.wire.attempt import Attempt
+    from pipelines.wire.sweep import SweepResult
 
 OWNERS = ["team:platform"]
 CENT = Decimal("0.000000000001")
@@ -94,8 +91,11 @@ def plan_sweep(
     )
 
 
-def sweep_plan(home: Home, fleet: Fleet, plan: Plan) -> SweepResult:
+def sweep_plan(home: Home, fleet: Fleet, plan: Plan) -> "SweepResult":
     """Measure what a plan names; request templates and learnt token budgets are remembered for the next process."""
+    from pipelines.wire.prepare import prepare  # httpx, certificates, 0.5 s: only the step pays
+    from pipelines.wire.sweep import SweepSettings, sweep
+
     templates, budgets = Memory(home.state / "templates.json"), Memory(home.state / "budgets.json")
     jobs = prepare(plan.due, os.environ, tick_id=plan.tick_id, budgets=budgets.values, templates=templates.values)
     templates.save()
@@ -126,8 +126,10 @@ class Memory:
             write_atomically(str(self.path), json.dumps(self.values).encode())
 
 
-def keep_tapes(home: Home, attempts: Iterable[Attempt]) -> dict[str, str]:
+def keep_tapes(home: Home, attempts: "Iterable[Attempt]") -> dict[str, str]:
     """Write the redacted tape of every attempt that was not fine; return tape ids by probe id."""
+    from pipelines.wire.redact import redacted_tape_json
+
     kept = {}
     for attempt in attempts:
         if attempt.tape is None or attempt.reading.outcome == "ok":
@@ -140,7 +142,7 @@ def keep_tapes(home: Home, attempts: Iterable[Attempt]) -> dict[str, str]:
     return kept
 
 
-def tick_row(plan: Plan, result: SweepResult, fleet: Fleet, fleet_hash: str, run_id: str) -> dict[str, Any]:
+def tick_row(plan: Plan, result: "SweepResult", fleet: Fleet, fleet_hash: str, run_id: str) -> dict[str, Any]:
     """Return the row of ``probe_ticks``: what was due, what was done, how well we measured."""
     outcomes = [OUTCOMES[attempt.reading.outcome] for attempt in result.attempts]
     costs = [attempt.cost_usd for attempt in result.attempts]
@@ -179,6 +181,8 @@ def tick_row(plan: Plan, result: SweepResult, fleet: Fleet, fleet_hash: str, run
 )
 def endpoint_catalog(context: dg.AssetExecutionContext, home: HomeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]  # dagster wants the bare class
     """Every endpoint that is watched, from each provider's own model list and fleet.yaml, one row a refresh."""
+    from pipelines.discovery import catalog_rows, discover_all, discovery_rows
+
     fleet, now = home.fleet(), datetime.now(UTC)
     refresh_id = f"{fleet.location}-{now:%Y%m%dT%H%M%SZ}"
     discovered = asyncio.run(discover_all(fleet, os.environ))
@@ -212,6 +216,8 @@ def last_catalog(landing: Landing) -> list[dict[str, Any]]:
 
 def list_prices(endpoint: Endpoint) -> tuple[Decimal | None, Decimal | None]:
     """Return US dollars per input and per output token; None where unknown."""
+    from pipelines.wire.prices import price_of
+
     price = price_of(endpoint)
     return (None, None) if price is None else (price.input.quantize(CENT), price.output.quantize(CENT))
 
@@ -227,6 +233,8 @@ def list_prices(endpoint: Endpoint) -> tuple[Decimal | None, Decimal | None]:
 )
 def probe_results(context: dg.AssetExecutionContext, config: ProbeConfig, home: HomeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]  # dagster wants the bare class
     """Every endpoint's answer to the standard probe, one row per attempt; the tapes of failures are kept."""
+    from pipelines.wire.rows import probe_row
+
     status, now, landing = home.fleet_status(), datetime.now(UTC), home.landing
     fleet = status.fleet
     plan = plan_sweep(fleet, home.endpoints(fleet), spent_today(landing, now), config, now)
@@ -245,7 +253,7 @@ def probe_results(context: dg.AssetExecutionContext, config: ProbeConfig, home: 
     )
 
 
-def _figures(tick: Mapping[str, Any], result: SweepResult) -> dict[str, Any]:
+def _figures(tick: Mapping[str, Any], result: "SweepResult") -> dict[str, Any]:
     firsts = [a.reading.token_ns for a in result.attempts if a.reading.token_ns and OUTCOMES[a.reading.outcome].is_good]
     ttft = round(median(firsts) / 1e6, 1) if firsts else None
     good = tick["attempts"] - tick["bad"]
@@ -272,7 +280,7 @@ def _figures(tick: Mapping[str, Any], result: SweepResult) -> dict[str, Any]:
     }
 
 
-def _told(result: SweepResult) -> pl.DataFrame:
+def _told(result: "SweepResult") -> pl.DataFrame:
     """Return a preview: what was not fine first."""
     order = sorted(result.attempts, key=lambda attempt: attempt.reading.outcome == "ok")
     return pl.DataFrame(
