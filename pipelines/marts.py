@@ -9,7 +9,7 @@ import os
 import subprocess
 import sys
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -44,6 +44,10 @@ class Translator(DagsterDbtTranslator):
             return dg.AssetKey(named)
         name, folder = dbt_resource_props["name"], dbt_resource_props["fqn"][1]
         return dg.AssetKey(name if folder == "marts" else [folder, name])
+
+    def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> Sequence[str] | None:
+        """Return the owners that the model names, else the team that keeps the project."""
+        return super().get_owners(dbt_resource_props) or ["team:reliability"]
 
 
 def target_dir(home: Home) -> Path:
