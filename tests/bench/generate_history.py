@@ -88,6 +88,7 @@ def history_day(day: date, endpoints: int, interval_s: int, ticks: range | None 
         .otherwise(pl.lit("provider")),
         "is_counted": pl.col("outcome") != "rate_limited",
         "is_good": ok,
+        "is_maintained": pl.lit(value=False),
         "error_type": pl.when(~ok).then(pl.lit("500")),
         "error_message": pl.when(~ok).then(pl.lit("the server said no")),
         "finish_reason": pl.when(ok).then(pl.lit("stop")),

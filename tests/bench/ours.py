@@ -37,9 +37,8 @@ def jobs(url: str, count: int, at_once: int, templates: MutableMapping[str, str]
             base_url=url,
             api_key_env=None,
             limits=Limits(concurrency=at_once, per_model=64),
-            allowed_models=(MODEL,),
         )
-        probe = Probe(PROMPT, None)
+        probe = Probe(PROMPT, "391")
         request = compile_request(endpoint, probe, TOKENS, {}, templates=templates)
         made.append(Job(endpoint, TOKENS, (Ask(probe, request),)))
     return made
