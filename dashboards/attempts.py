@@ -82,7 +82,7 @@ CHARTS = (
                 avg(ttfb_ms - coalesce(dns_ms, 0) - coalesce(tcp_ms, 0) - coalesce(tls_ms, 0)) as wait_ms,
                 avg(ttft_ms - ttfb_ms) as token_ms, avg(ttfo_ms - ttft_ms) as visible_ms
             from fct_probe
-            where endpoint_id = $endpoint_id and is_good and clock = 'wire' and ttft_ms is not null
+            where endpoint_id = $endpoint_id and is_good and is_counted and clock = 'wire' and ttft_ms is not null
                 and ttfb_ms is not null and kind in ('scheduled', 'confirm', 'backfill')
                 and started_at > cast($as_of as timestamptz) - interval 30 day
             group by all
@@ -97,7 +97,8 @@ CHARTS = (
         noun="attempts",
         sql=sql_text("""
             select started_at, kind, outcome, coalesce(error_message, answer_preview) as said, ttft_ms, ttfo_ms, e2e_ms,
-                tps_decode, output_tokens, status_code, response_model, blame, is_counted, cost_usd, probe_id
+                tps_decode, output_tokens, status_code, response_model, blame, is_counted, is_maintained, cost_usd,
+                probe_id
             from fct_probe
             where endpoint_id = $endpoint_id and started_at > cast($as_of as timestamptz) - interval 90 day
             order by started_at desc

@@ -66,10 +66,11 @@ FLEET_STATUS = Query(
             select endpoint_id, count(*) as attempts, count(*) filter (where is_counted) as counted,
                 count(*) filter (where is_counted and is_good) as good,
                 arg_max(is_good, started_at) filter (where is_counted) as is_last_counted_good,
-                count(ttft_ms) filter (where is_good and clock = 'wire') as n_ttft,
-                quantile_cont(ttft_ms, 0.5) filter (where is_good and clock = 'wire') as ttft_p50_ms,
-                quantile_cont(ttft_ms, 0.95) filter (where is_good and clock = 'wire') as ttft_p95_ms,
-                median(tps_decode) filter (where is_good and clock = 'wire') as tps_decode_p50
+                arg_max(is_maintained, started_at) as is_last_maintained,
+                count(ttft_ms) filter (where is_counted and is_good and clock = 'wire') as n_ttft,
+                quantile_cont(ttft_ms, 0.5) filter (where is_counted and is_good and clock = 'wire') as ttft_p50_ms,
+                quantile_cont(ttft_ms, 0.95) filter (where is_counted and is_good and clock = 'wire') as ttft_p95_ms,
+                median(tps_decode) filter (where is_counted and is_good and clock = 'wire') as tps_decode_p50
             from fct_probe
             where kind <> 'manual' and started_at > cast($as_of as timestamptz) - interval 24 hour
                 and started_at <= cast($as_of as timestamptz)
@@ -82,7 +83,8 @@ FLEET_STATUS = Query(
             endpoint.last_attempt_at, endpoint.last_good_at, endpoint.last_outcome,
             endpoint.input_price_per_token_usd, endpoint.output_price_per_token_usd, endpoint.probe_budget_usd_per_day,
             coalesce(day.attempts, 0) as attempts_24h, coalesce(day.counted, 0) as counted_24h,
-            coalesce(day.good, 0) as good_24h, day.is_last_counted_good, coalesce(day.n_ttft, 0) as n_ttft_24h,
+            coalesce(day.good, 0) as good_24h, day.is_last_counted_good,
+            coalesce(day.is_last_maintained, false) as is_last_maintained, coalesce(day.n_ttft, 0) as n_ttft_24h,
             day.ttft_p50_ms, case when day.n_ttft >= 20 then day.ttft_p95_ms end as ttft_p95_ms, day.tps_decode_p50
         from dim_endpoint as endpoint
         left join day using (endpoint_id)
@@ -135,6 +137,8 @@ def state_of(
     age = (as_of - last).total_seconds()
     if age > 2 * row["interval_s"] + _GRACE_S:
         return "STALE", None, f"no attempt for {span(age)}"
+    if row["is_last_maintained"]:
+        return "MAINTENANCE", None, MEANING["MAINTENANCE"]
     if row["is_last_counted_good"] is None:
         return "UNKNOWN", None, f"no attempt counted in 24 h; the last one ended as {row['last_outcome']}"
     if not row["is_last_counted_good"]:

@@ -115,7 +115,7 @@ class Landing:
             if not files:
                 return pl.LazyFrame(schema=schema)
             try:
-                frame = self._scan(files, whole).select(wanted).collect()
+                frame = self._scan(files, table).select(wanted).collect()
             except (pl.exceptions.ComputeError, OSError, pl.exceptions.PolarsError):
                 # Either a file is broken, or a compaction removed what we had listed: look again.
                 if not self.quarantine_broken(name) and attempt == 2:
@@ -144,7 +144,7 @@ class Landing:
             sources = {self._identity(path) for path in paths}
             if sources - archived:
                 old = [archive] if archived else []
-                frame = self._scan([*old, *paths], polars_schema(table)).collect()
+                frame = self._scan([*old, *paths], table).collect()
                 frame = frame.unique(table.key, keep="last", maintain_order=True).sort(_order(table))
                 self._write(archive, _parquet(frame, metadata={_SOURCES: json.dumps(sorted(archived | sources))}))
                 days.append(day)
@@ -217,15 +217,16 @@ class Landing:
             for path in paths:
                 yield day, path
 
-    def _scan(self, files: Iterable[str], schema: pl.Schema) -> pl.LazyFrame:
-        return pl.scan_parquet(
+    def _scan(self, files: Iterable[str], table: Table) -> pl.LazyFrame:
+        frame = pl.scan_parquet(
             [self._fs.unstrip_protocol(path) if not self._is_local else path for path in files],
-            schema=schema,
+            schema=polars_schema(table),
             missing_columns="insert",
             extra_columns="ignore",
             hive_partitioning=False,
             glob=False,
         )
+        return frame.with_columns(pl.col(name).fill_null(value) for name, value in table.absent.items())
 
     def _archived_sources(self, archive: str) -> set[str]:
         if not self._fs.exists(archive):

@@ -241,7 +241,13 @@ def probe_results(context: dg.AssetExecutionContext, config: ProbeConfig, home: 
     result = sweep_plan(home.home, fleet, plan)
     tapes = keep_tapes(home.home, result.attempts)
     rows = [
-        probe_row(attempt, tick_id=plan.tick_id, location=fleet.location, tape_id=tapes.get(attempt.probe_id))
+        probe_row(
+            attempt,
+            tick_id=plan.tick_id,
+            location=fleet.location,
+            tape_id=tapes.get(attempt.probe_id),
+            is_maintained=fleet.is_maintained(attempt.endpoint.endpoint_id, attempt.started_at),
+        )
         for attempt in result.attempts
     ]
     landed = landing.append("probe_results", rows, plan.tick_id)

@@ -4,7 +4,8 @@ Column names carry their unit. Stamps ``t_*_us`` are microseconds since ``t_star
 was asked to send), from a monotonic clock; null where the moment was not observed, never zero instead of null.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Annotated, get_args
 
 import pandera.polars as pa
@@ -56,6 +57,7 @@ class ProbeResult(pa.DataFrameModel):
     blame: str = pa.Field(isin=list(get_args(Blame)))
     is_counted: bool = pa.Field(description="In the uptime denominator")
     is_good: bool
+    is_maintained: bool = pa.Field(description="Made in a maintenance window: stored, never judged")
     error_type: str = pa.Field(nullable=True, description="OpenTelemetry error.type")
     error_message: str = pa.Field(nullable=True, description="Redacted, at most 500 characters")
     retry_after_s: float = pa.Field(nullable=True, ge=0)
@@ -251,12 +253,14 @@ class Table:
     """UTC timestamp column that decides the day."""
     key: str
     """Column that de-duplicates."""
+    absent: Mapping[str, bool] = field(default_factory=dict)
+    """Column that came after the first release -> what files without it mean."""
 
 
 TABLES: dict[str, Table] = {
     table.name: table
     for table in (
-        Table("probe_results", ProbeResult, "started_at", "probe_id"),
+        Table("probe_results", ProbeResult, "started_at", "probe_id", {"is_maintained": False}),
         Table("probe_ticks", ProbeTick, "started_at", "tick_id"),
         Table("endpoint_catalog", CatalogEntry, "refreshed_at", "entry_id"),
         Table("discovery_results", DiscoveryResult, "discovered_at", "discovery_id"),

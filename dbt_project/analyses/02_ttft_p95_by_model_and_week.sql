@@ -11,6 +11,6 @@ select
         when count(ttft_ms) >= 20 then round(quantile_cont(ttft_ms, 0.95), 1)
     end as ttft_p95_ms
 from fct_probe
-where is_good and clock = 'wire' and kind <> 'manual'
+where is_good and not is_maintained and clock = 'wire' and kind <> 'manual'
 group by model, week
 order by model, week

@@ -10,14 +10,14 @@ with
             median(ttft_ms) as ttft_p50_ms,
             count(ttft_ms) as n
         from fct_probe
-        where is_good and clock = 'wire' and kind <> 'manual'
+        where is_good and not is_maintained and clock = 'wire' and kind <> 'manual'
         group by endpoint_id, hour_of_day
     ),
 
     overall as (
         select endpoint_id, median(ttft_ms) as usual_ms
         from fct_probe
-        where is_good and clock = 'wire' and kind <> 'manual'
+        where is_good and not is_maintained and clock = 'wire' and kind <> 'manual'
         group by endpoint_id
     )
 

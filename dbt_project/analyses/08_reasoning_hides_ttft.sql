@@ -11,7 +11,12 @@ select
     round(median(ttfo_ms - ttft_ms), 1) as hidden_ms,
     round(median(reasoning_tokens / output_tokens), 2) as reasoning_share
 from fct_probe
-where is_good and clock = 'wire' and kind <> 'manual' and ttfo_ms is not null
+where
+    is_good
+    and not is_maintained
+    and clock = 'wire'
+    and kind <> 'manual'
+    and ttfo_ms is not null
 group by endpoint_id
 having median(ttfo_ms - ttft_ms) > 0
 order by hidden_ms desc, endpoint_id

@@ -11,6 +11,6 @@ select
     answer_preview,
     probe_id
 from fct_probe
-where is_answer_right = false or is_model_allowed = false
+where not is_maintained and (is_answer_right = false or is_model_allowed = false)
 order by started_at desc, probe_id
 limit 200

@@ -2,6 +2,7 @@
     The columns of fct_endpoint_hourly and fct_endpoint_daily over attempts, one row per endpoint, location and
     `period` (hour_at or started_on). Manual attempts are left out: a person chose the moment.
     Latencies are those of good attempts timed on the wire; speed needs a token count stated by the provider.
+    Attempts made under maintenance are in attempts, excluded, maintained and the costs, and in no other figure.
 -#}
 {%- macro endpoint_facts(attempts, period) -%}
     grouped as (
@@ -28,10 +29,11 @@
             ) as bad_other,
             {%- for blame in ["us", "shared", "catalog", "policy", "probe"] %}
                 count(*) filter (
-                    not is_counted and blame = '{{ blame }}'
+                    is_judged and not is_counted and blame = '{{ blame }}'
                 ) as excluded_{{ blame }},
             {%- endfor %}
-            count(*) filter (outcome = 'rate_limited') as rate_limited,
+            count(*) filter (not is_judged) as maintained,
+            count(*) filter (is_judged and outcome = 'rate_limited') as rate_limited,
             count(*) filter (
                 is_counted and not is_good and clock = 'wire'
             ) as wire_failures,
@@ -48,9 +50,9 @@
             quantile_cont(e2e_ms, [0.5, 0.95]) filter (is_timed) as e2es,
             count(e2e_ms) filter (is_timed) as n_e2e,
             median(gap_p50_ms) filter (is_timed) as gap_p50_ms,
-            count(is_answer_right) as answers_judged,
-            count(*) filter (not is_answer_right) as answers_wrong,
-            count(*) filter (not is_model_allowed) as models_wrong,
+            count(is_answer_right) filter (is_judged) as answers_judged,
+            count(*) filter (is_judged and not is_answer_right) as answers_wrong,
+            count(*) filter (is_judged and not is_model_allowed) as models_wrong,
             sum(cost_usd)::decimal(38, 12) as cost_usd,
             count(*) filter (cost_usd is null) as unpriced,
             max(loop_lag_max_ms) as loop_lag_max_ms,
@@ -58,7 +60,10 @@
             bool_or(is_demo) as is_demo
         from
             (
-                select *, is_good and clock = 'wire' as is_timed
+                select
+                    *,
+                    not is_maintained as is_judged,
+                    is_good and clock = 'wire' and not is_maintained as is_timed
                 from {{ attempts }}
                 where kind <> 'manual'
             )
@@ -89,8 +94,10 @@
             excluded_catalog,
             excluded_policy,
             excluded_probe,
+            maintained,
             rate_limited,
-            rate_limited::double / attempts as rate_limited_ratio,
+            rate_limited::double
+            / nullif(attempts - maintained, 0) as rate_limited_ratio,
             coalesce(len(ttfts), 0) as n_ttft,
             {{ percentile("ttfts", 0.5) }} as ttft_p50_ms,
             {{ median_low("ttfts") }} as ttft_p50_low_ms,

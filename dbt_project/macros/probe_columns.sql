@@ -18,8 +18,9 @@
     {{ hour_of("started_at") }} as hour_at,
     outcome,
     blame,
-    is_counted,
+    is_counted and not {{ is_maintained() }} as is_counted,
     is_good,
+    {{ is_maintained() }} as is_maintained,
     error_type,
     error_message,
     status_code,
@@ -62,6 +63,9 @@
     tape_id,
     is_demo
 {%- endmacro -%}
+
+{#- Files that landed before the column existed were made outside any window that we know of. -#}
+{%- macro is_maintained() -%} coalesce(is_maintained, false) {%- endmacro -%}
 
 {%- macro ms(microseconds) -%} {{ microseconds }}::double / 1000 {%- endmacro -%}
 

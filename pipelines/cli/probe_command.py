@@ -170,7 +170,15 @@ def _probe_once(
         result = asyncio.run(sweep(jobs, settings=settings, on_attempt=follow))
         if live:
             console.print(table_of(chosen, done))
-    rows = [probe_row(attempt, tick_id=tick_id, location=fleet.location) for attempt in result.attempts]
+    rows = [
+        probe_row(
+            attempt,
+            tick_id=tick_id,
+            location=fleet.location,
+            is_maintained=fleet.is_maintained(attempt.endpoint.endpoint_id, attempt.started_at),
+        )
+        for attempt in result.attempts
+    ]
     if live and result.reference_error_p50_ns is not None:
         bar = abs(result.reference_error_p50_ns) / 1e6
         console.print(f"[dim]our own error, by a loopback reference: {bar:.1f} ms at the median[/dim]")

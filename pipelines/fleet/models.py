@@ -6,6 +6,7 @@ A secret is always the *name* of an environment variable (``*_env``), never its 
 
 from datetime import UTC, datetime, timedelta
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from typing import Annotated, Any, Literal, Self, get_args
 from zoneinfo import ZoneInfo, available_timezones
 
@@ -229,6 +230,10 @@ class Maintenance(Frozen):
             raise ValueError("a recurring window lasts at most 24h; write start and end for a longer one")
         return self
 
+    def concerns(self, endpoint_id: str) -> bool:
+        """Return whether the window is for an endpoint; it may be shut."""
+        return any(fnmatchcase(endpoint_id, pattern) for pattern in self.endpoints)
+
     def covers(self, moment: datetime) -> bool:
         """Return whether the window is open at an aware moment."""
         if self.start is not None and self.end is not None:
@@ -321,6 +326,10 @@ class Fleet(Frozen):
             if channel not in self.channels:
                 raise ValueError(f"alerting.escalate_to: no channel is called {channel!r}")
         return self
+
+    def is_maintained(self, endpoint_id: str, moment: datetime) -> bool:
+        """Return whether an endpoint is in a maintenance window at an aware moment."""
+        return any(window.concerns(endpoint_id) and window.covers(moment) for window in self.maintenance)
 
 
 class Endpoint(Frozen):

@@ -10,8 +10,13 @@ _PREVIEW: Final = 200
 _MESSAGE: Final = 500
 
 
-def probe_row(attempt: Attempt, *, tick_id: str, location: str, tape_id: str | None = None) -> dict[str, Any]:
-    """Return one row of ``probe_results`` by column name; stamps in whole microseconds, null where unobserved."""
+def probe_row(
+    attempt: Attempt, *, tick_id: str, location: str, tape_id: str | None = None, is_maintained: bool = False
+) -> dict[str, Any]:
+    """Return one row of ``probe_results`` by column name; stamps in whole microseconds, null where unobserved.
+
+    ``is_maintained`` says that the attempt was made in a maintenance window: `Fleet.is_maintained` knows.
+    """
     endpoint, reading, tape = attempt.endpoint, attempt.reading, attempt.tape
     kind = OUTCOMES[reading.outcome]
     usage = reading.usage
@@ -51,6 +56,7 @@ def probe_row(attempt: Attempt, *, tick_id: str, location: str, tape_id: str | N
         "blame": kind.blame,
         "is_counted": kind.is_counted,
         "is_good": kind.is_good,
+        "is_maintained": is_maintained,
         "error_type": reading.error_type,
         "error_message": None if message is None else redact(message, secrets)[:_MESSAGE],
         "retry_after_s": reading.retry_after_s,

@@ -77,6 +77,7 @@ def probe(probe_id: str, at: datetime, outcome: str = "ok", endpoint: str = "acm
         "blame": kind.blame,
         "is_counted": kind.is_counted,
         "is_good": kind.is_good,
+        "is_maintained": False,
         "error_type": kind.error_type,
         "error_message": None if outcome == "ok" else f"it said {outcome}",
         "has_terminal_marker": kind.is_good,

@@ -159,6 +159,40 @@ def test_days_are_rebuilt_only_when_their_files_change(home: DbtHome) -> None:
     assert _differences(fresh, other) == {}
 
 
+def test_a_failure_under_maintenance_changes_no_uptime_and_older_files_lack_the_column(home: DbtHome) -> None:
+    yesterday = NOON - timedelta(days=1)
+    home.archive("endpoint_catalog", [catalog()])
+    old = home.archive("probe_results", [probe(f"old-{n}", yesterday + timedelta(minutes=n)) for n in range(6)])
+    new = home.land("probe_results", "new", [probe(f"new-{n}", NOON + timedelta(minutes=n)) for n in range(6)])
+    for path in (*old, *new):
+        pl.read_parquet(path).drop("is_maintained").write_parquet(path)
+    home.land("probe_ticks", "ticks", [tick(NOON)])
+    home.build()
+    facts = "select * exclude (attempts, excluded, maintained, cost_usd, loop_lag_max_ms, reference_error_p50_ms)"
+    figures = {
+        mart: home.rows(f"{facts} from {mart} order by all") for mart in ("fct_endpoint_hourly", "fct_endpoint_daily")
+    }
+    slo = home.rows("from fct_slo")
+    assert home.rows("select uptime, counted, maintained from fct_endpoint_daily order by all") == [(1.0, 6, 0)] * 2
+
+    window = [
+        probe("m-0", NOON + timedelta(minutes=2, seconds=1), "server_error", is_maintained=True),
+        probe("m-1", NOON + timedelta(minutes=2, seconds=2), "rate_limited", is_maintained=True),
+        probe("m-2", NOON + timedelta(minutes=2, seconds=3), is_maintained=True, t_token_us=9_000, t_last_us=900_000),
+    ]
+    home.land("probe_results", "window", window)
+    home.build()
+    for mart, before in figures.items():
+        assert home.rows(f"{facts} from {mart} order by all") == before
+    assert home.rows("from fct_slo") == slo
+    today = home.one("select attempts, counted, excluded, maintained from fct_endpoint_daily where attempts > 6")
+    assert today == {"attempts": 9, "counted": 6, "excluded": 3, "maintained": 3}
+    assert home.rows("select count(*) from fct_error") == [(0,)]
+    assert home.rows("select count(*), count(*) filter (is_maintained), count(is_maintained) from fct_probe") == [
+        (15, 3, 15)
+    ]
+
+
 def test_a_home_without_any_row_builds_and_a_broken_file_is_named(home: DbtHome) -> None:
     home.build()
     assert all(home.rows(f"select count(*) from {mart}") == [(0,)] for mart in MART_NAMES)

@@ -11,5 +11,6 @@
         + excluded_catalog
         + excluded_policy
         + excluded_probe
+        + maintained
         <> excluded
 {% endtest %}

@@ -40,10 +40,7 @@ class Policy:
 
     def is_maintained(self, subject: str, at: datetime) -> bool:
         """Return whether an endpoint is under maintenance at a moment."""
-        return any(
-            window.covers(at) and any(fnmatchcase(subject, pattern) for pattern in window.endpoints)
-            for window in self.fleet.maintenance
-        )
+        return self.fleet.is_maintained(subject, at)
 
     def place(self, promise: str, subject: str) -> tuple[str | None, str | None, str | None]:
         """Return provider, project and owner of a subject."""

@@ -6,7 +6,6 @@ judged as well as one probed every minute; where the interval is one minute they
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from fnmatch import fnmatchcase
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -93,13 +92,9 @@ def _is_maintained(inputs: Inputs) -> pl.Expr:
         )
         for window in inputs.fleet.maintenance
         if openings(window, inputs.now - REACH, inputs.now + timedelta(minutes=1))
-        and (names := [e.endpoint_id for e in inputs.endpoints if _matches(window, e.endpoint_id)])
+        and (names := [e.endpoint_id for e in inputs.endpoints if window.concerns(e.endpoint_id)])
     ]
     return pl.any_horizontal(masks) if masks else pl.lit(value=False)
-
-
-def _matches(window: Maintenance, endpoint_id: str) -> bool:
-    return any(fnmatchcase(endpoint_id, pattern) for pattern in window.endpoints)
 
 
 def attempts_of(inputs: Inputs) -> pl.DataFrame:

@@ -246,6 +246,18 @@ def test_probe_measures_a_real_stream_and_lands_it_when_asked(server: Vendor) ->
     assert len(Landing(str(Path(".arguslab").resolve())).read("probe_results").collect()) == 1
 
 
+def test_a_probe_in_a_maintenance_window_is_recorded_as_such(server: Vendor) -> None:
+    window = (
+        "maintenance:\n  - {name: w, endpoints: ['good/*'], start: 2020-01-01T00:00:00Z, end: 2120-01-01T00:00:00Z}\n"
+    )
+    fleet(f"good: {{type: lm_studio, base_url: '{server.base}/v1'}}", more=window)
+    (row,) = json.loads(run("probe", "--json", "--record").stdout)
+    assert row["is_maintained"] is True
+    assert Landing(str(Path(".arguslab").resolve())).read("probe_results").collect()["is_maintained"].to_list() == [
+        True
+    ]
+
+
 def test_probe_fails_for_ci_when_an_endpoint_is_down_or_our_key_is_refused(server: Vendor) -> None:
     fleet(
         f"good: {{type: lm_studio, base_url: '{server.base}/v1', models: [m]}}",

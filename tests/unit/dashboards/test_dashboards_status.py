@@ -28,6 +28,7 @@ def _row(**changes: Any) -> dict[str, Any]:
         "last_attempt_at": NOW - timedelta(minutes=4),
         "interval_s": 300,
         "is_last_counted_good": True,
+        "is_last_maintained": False,
         "last_outcome": "ok",
     }
     return usual | changes
@@ -46,6 +47,8 @@ def _open(state: str) -> dict[str, Any]:
         (_row(), [_open("RECOVERING"), _open("DEGRADED")], "DEGRADED"),
         (_row(is_last_counted_good=False), [], "SUSPECT"),
         (_row(is_last_counted_good=None), [], "UNKNOWN"),
+        (_row(is_last_counted_good=False, is_last_maintained=True), [], "MAINTENANCE"),
+        (_row(is_last_maintained=True), [_open("DOWN")], "DOWN"),
         (_row(last_attempt_at=None, is_last_counted_good=None), [], "UNKNOWN"),
         (_row(last_attempt_at=NOW - timedelta(seconds=690)), [], "UP"),
         (_row(last_attempt_at=NOW - timedelta(seconds=691)), [], "STALE"),

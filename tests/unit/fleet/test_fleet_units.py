@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipelines.fleet.models import Maintenance, Provider
+from pipelines.fleet.models import Fleet, Maintenance, Provider
 from pipelines.fleet.resolve import key_env, key_owner, origin
 from pipelines.fleet.units import Money, parse_duration, parse_ratio
 
@@ -87,6 +87,27 @@ def test_a_window_lasts_its_elapsed_time_across_a_change_of_the_clocks() -> None
 def test_a_window_covers_a_moment_in_every_zone_or_in_none(minute: int, zone: str) -> None:
     utc = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=minute)
     assert nightly().covers(utc) == nightly().covers(utc.astimezone(ZoneInfo(zone)))
+
+
+def test_an_endpoint_is_maintained_while_a_window_that_names_it_is_open() -> None:
+    opened = datetime(2026, 11, 20, 12, tzinfo=UTC)
+    ends = {"start": opened, "end": opened + timedelta(hours=1)}
+    fleet = Fleet.model_validate(
+        {
+            "maintenance": [
+                {"name": "house", "endpoints": ["house/*", "Acme/One"], **ends},
+                {"name": "never", "endpoints": ["other/*"], "start": opened - timedelta(days=1), "end": opened},
+            ]
+        }
+    )
+    maintained = ["house/a", "house/b/c", "Acme/One"]
+    assert [name for name in [*maintained, "acme/one", "house", "other/x"] if fleet.is_maintained(name, opened)] == (
+        maintained
+    )
+    assert not fleet.is_maintained("house/a", opened - timedelta(microseconds=1))
+    assert not fleet.is_maintained("house/a", opened + timedelta(hours=1))
+    assert fleet.is_maintained("other/x", opened - timedelta(microseconds=1))
+    assert not Fleet().is_maintained("house/a", opened)
 
 
 def test_a_day_names_the_day_on_which_the_window_opens() -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from pipelines.landing import Landing, LandingError, write_atomically
 from pipelines.schemas import TABLES, polars_schema
+from tests.dbt.rows import probe
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC)
 
@@ -50,6 +51,19 @@ def test_landing_the_same_file_again_adds_nothing(landing: Landing) -> None:
         landing.append("disk_use", [use(NOON)], "run-1")
     landing.append("disk_use", [use(NOON)], "run-2")
     assert landing.read("disk_use").collect().height == 1
+
+
+def test_files_from_before_a_column_existed_say_what_its_absence_means(landing: Landing, tmp_path: Path) -> None:
+    yesterday = NOON - timedelta(days=1)
+    for name, moment in (("old", yesterday), ("new", yesterday + timedelta(minutes=1))):
+        landing.append("probe_results", [probe(name, moment, is_maintained=name == "new")], name)
+    old = tmp_path / "landing" / "probe_results" / "date=2026-11-19" / "old.parquet"
+    pl.read_parquet(old, hive_partitioning=False).drop("is_maintained").write_parquet(old)
+    told = [("old", False), ("new", True)]
+    assert landing.read("probe_results").sort("started_at").select("probe_id", "is_maintained").collect().rows() == told
+    assert landing.compact("probe_results").rows == 2
+    kept = pl.read_parquet(tmp_path / "archive" / "probe_results" / "date=2026-11-19.parquet", hive_partitioning=False)
+    assert kept.select("probe_id", "is_maintained").rows() == told
 
 
 def test_an_empty_table_reads_as_no_rows_with_every_column(landing: Landing) -> None:

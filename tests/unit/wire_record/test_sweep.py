@@ -68,6 +68,8 @@ def test_a_healthy_fleet_is_asked_once_each_and_every_column_of_the_row_is_fille
     for attempt in result.attempts:
         row = probe_row(attempt, tick_id="t1", location="here")
         assert set(row) == set(schema)
+        assert row["is_maintained"] is False
+        assert probe_row(attempt, tick_id="t1", location="here", is_maintained=True) == row | {"is_maintained": True}
         assert row["is_answer_right"] is True
         assert row["t_sent_us"] <= row["t_headers_us"] <= row["t_token_us"] <= row["t_end_us"]
         assert row["reference_error_us"] is not None

@@ -27,7 +27,8 @@ with
     {{ endpoint_facts("attempts", "started_on") }},
 
     expired as (
-        select * exclude (landed_on)
+        -- days kept before the column existed have no value in it
+        select * exclude (landed_on) replace (coalesce(maintained, 0) as maintained)
         from kept
         where landed_on not in (select day from landed_days)
     ),

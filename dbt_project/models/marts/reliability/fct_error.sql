@@ -10,7 +10,11 @@ with
     attempts as (
         select *
         from {{ ref("fct_probe") }}
-        where {{ is_wanted_day("started_on") }} and outcome <> 'ok' and kind <> 'manual'
+        where
+            {{ is_wanted_day("started_on") }}
+            and outcome <> 'ok'
+            and kind <> 'manual'
+            and not is_maintained
     ),
 
     final as (
