@@ -3,11 +3,7 @@
 import os
 import random
 import signal
-import subprocess
-import sys
 import time
-from collections import Counter
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -15,23 +11,21 @@ import duckdb
 
 from pipelines.home import Home
 from pipelines.landing import Landing
-from pipelines.notify.promises import Verdict, rows_of
 from pipelines.warehouse import open_marts, publish
-from tests.bench import dbt
 from tests.bench.generate_history import END, catalog_day
-from tests.bench.home import fleet_yaml, prepared, run_job
+from tests.bench.home import prepared, run_job
+from tests.bench.kill_alerts import kill_alerts
 from tests.bench.numbers import of
-from tests.bench.options import ROOT, BenchError, Options, environment
-from tests.bench.receiver import Message, receiver
+from tests.bench.options import Options
 from tests.bench.report import Bar, Section, Table
+from tests.bench.victim import last_words, start
 from tests.bench.victims import ENDPOINTS
 
 KILLS: Final = {"landing": 50, "compacting": 50, "building": 30, "publishing": 40, "alerting": 40}
 QUICK_KILLS: Final = {"landing": 4, "compacting": 4, "building": 2, "publishing": 4, "alerting": 4}
 LONGEST_S: Final = 0.8
 """A victim lives between nothing and this long after its first word."""
-ALERT_LONGEST_S: Final = 0.3
-"""The alert step works hardest at once, when it finds the new edge."""
+
 
 HOW: Final = """\
 Processes that do nothing but the step under test are killed (SIGKILL; dbt with its process group) at moments drawn
@@ -52,7 +46,7 @@ def measure(options: Options) -> Section:
     options.say("kill: the last refresh, undisturbed")
     run_job(home, "insight", "refresh")
     lost, doubled, rows = _books(home, acknowledged)
-    edges = _alerts(options, kills["alerting"], chance)
+    edges = kill_alerts(options, kills["alerting"], chance)
     total = sum(kills.values())
     return Section(
         "kill -9",
@@ -82,17 +76,19 @@ def _land_and_compact(home: Home, times: int, chance: random.Random, options: Op
     for number in range(times):
         if number % 10 == 0:
             options.say(f"kill: landing and compacting, {number} of {times}")
-        both = [_start("land", home, number), _start("compact", home, number)]
+        both = [start("land", home, number), start("compact", home, number)]
         for victim in chance.sample(both, 2):
             time.sleep(chance.uniform(0, LONGEST_S))
             os.kill(victim.pid, signal.SIGKILL)
-        landed, _ = (_last_words(victim) for victim in both)
+        landed, _ = (last_words(victim) for victim in both)
         acknowledged |= set(landed)
     return acknowledged
 
 
 def _build_and_publish(home: Home, kills: dict[str, int], chance: random.Random, options: Options) -> int:
     """Kill dbt and the publisher; return how often the marts could not be read afterwards."""
+    from tests.bench import dbt  # two seconds of imports
+
     options.say("kill: a first refresh")
     run_job(home, "insight", "refresh")
     began = time.monotonic()
@@ -112,10 +108,10 @@ def _build_and_publish(home: Home, kills: dict[str, int], chance: random.Random,
     for number in range(kills["publishing"]):
         if number % 10 == 0:
             options.say(f"kill: publishing, {number} of {kills['publishing']}")
-        victim = _start("publish", home, number)
+        victim = start("publish", home, number)
         time.sleep(chance.uniform(0, LONGEST_S))
         os.kill(victim.pid, signal.SIGKILL)
-        _last_words(victim)
+        last_words(victim)
         unreadable += not _is_readable(home)
     publish(home, keep=3, now=datetime.now(UTC))
     return unreadable
@@ -138,93 +134,3 @@ def _books(home: Home, acknowledged: set[str]) -> tuple[int, int, int]:
         ).fetchall()[0][0]
     lost = sum(max(0, ENDPOINTS - counts.get(tick, 0)) for tick in acknowledged)
     return lost, int(doubled), sum(counts.values())
-
-
-def _alerts(options: Options, times: int, chance: random.Random) -> Bar:
-    """Kill the alert step between scripted edges; return whether every edge was delivered under one id."""
-    models = [f"model-{number}" for number in range((times + 1) // 2)]
-    with receiver() as inbox:
-        # One provider an endpoint, so that no two edges share a message.
-        bases = {f"http://127.0.0.1:9/{model}/v1": [model] for model in models}
-        more = f"channels: {{hook: {{type: webhook, url: '{inbox.url}/hook'}}}}\nroutes: [{{channels: [hook]}}]\n"
-        home = prepared(options.folder("alerts"), fleet_yaml(bases, more=more))
-        expected = []
-        for number in range(times):
-            if number % 10 == 0:
-                options.say(f"kill: alerting, {number} of {times}")
-            endpoint = f"provider-{number // 2}/model-{number // 2}"
-            is_down = number % 2 == 0
-            _land_edge(home, endpoint, number, is_down=is_down)
-            expected.append((endpoint, "opened" if is_down else "resolved"))
-            victim = _start("alert", home, 0)
-            time.sleep(chance.uniform(0, ALERT_LONGEST_S))
-            os.kill(victim.pid, signal.SIGKILL)
-            _last_words(victim)
-        last = _start("alert", home, 3)
-        words = _last_words(last)
-        if last.returncode or not words or words[-1] != "stepped 0":
-            raise BenchError(f"the alert step did not come to rest: {words[-1:]}, code {last.returncode}")
-        return _edges_bar(expected, inbox.told("/hook"))
-
-
-def _edges_bar(expected: Sequence[tuple[str, str]], messages: Sequence[Message]) -> Bar:
-    """Judge what arrived: every edge, under one notice id each; the same id may come again."""
-    ids: dict[tuple[str, str], set[str]] = {}
-    for message in messages:
-        for edge in message.edges:
-            ids.setdefault(edge, set()).add(message.body["notice_id"])
-    lost = sum(edge not in ids for edge in expected)
-    renamed = sum(len(found) > 1 for found in ids.values())
-    invented = len(ids.keys() - set(expected))
-    repeats = sum(n - 1 for n in Counter(message.body["notice_id"] for message in messages).values())
-    measured = f"{len(expected)} edges, {lost} lost, {renamed} under two ids, {invented} invented; {repeats} sent again"
-    return Bar("kill -9: alert edges", "none lost, one notice id each", measured, of(not (lost or renamed or invented)))
-
-
-def _land_edge(home: Home, endpoint: str, number: int, *, is_down: bool) -> None:
-    """Land the verdict of a sweep in which an endpoint broke, or was well again."""
-    now = datetime.now(UTC)
-    attempts = "BBB" if is_down else "GGG"
-    at = [int(now.timestamp() * 1e6) - 1_000 * back for back in (3, 2, 1)]
-    verdict = Verdict(
-        promise="endpoint_available",
-        subject=endpoint,
-        evaluated_at=now,
-        tick_id=f"edge-{number:04}",
-        verdict="broken" if is_down else "kept",
-        severity="critical",
-        attempts=attempts,
-        unit="attempts",
-        n=3,
-        bad=3 if is_down else 0,
-        detail={
-            "sentence": "three attempts in a row failed" if is_down else "three attempts in a row were fine",
-            "rule": "consecutive",
-            "attempt_at": at,
-            "errors": ["server_error"] * 3 if is_down else [],
-            "error_mix": {"server_error": 3} if is_down else {},
-            "since": now.isoformat(),
-        },
-    )
-    Landing(str(home.root)).append("evaluations", rows_of([verdict]), f"edge-{number:04}")
-
-
-def _start(what: str, home: Home, number: int) -> subprocess.Popen[str]:
-    """Start a victim and wait for its first word."""
-    victim = subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.victims", what, str(number)],
-        stdout=subprocess.PIPE,
-        text=True,
-        cwd=ROOT,
-        env=environment(**home.environment()),
-    )
-    assert victim.stdout is not None
-    if victim.stdout.readline() != "ready\n":
-        raise BenchError(f"the victim {what} ended with code {victim.wait()} before it began")
-    return victim
-
-
-def _last_words(victim: subprocess.Popen[str]) -> list[str]:
-    """Return the whole lines that a victim printed."""
-    said, _ = victim.communicate()
-    return [line.strip() for line in said.splitlines(keepends=True) if line.endswith("\n")]
