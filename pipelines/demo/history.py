@@ -1,7 +1,8 @@
 """A few simulated weeks before now, so that marts and pages show something on day one. Plainly labelled.
 
 Attempts come from the same personas as the live server. Two events are added to them: a latency regression of one
-endpoint and a quality regression of another, both over the last fifth of the span. Same arguments, same rows.
+endpoint and a quality regression of another, both over the last fifth of the span but for its very end. No incident of
+the history is open when the live fleet takes over. Same arguments, same rows.
 """
 
 import json
@@ -12,7 +13,7 @@ from typing import Any, NamedTuple
 
 import polars as pl
 
-from pipelines.demo.incidents import DULLER, SLOWER, incident_rows, regression_rows
+from pipelines.demo.incidents import DULLER, SLOWER, handover_rows, incident_rows, regression_rows
 from pipelines.demo.personas import PERSONAS, Persona, Take, take
 from pipelines.demo.sample import attempt_row
 from pipelines.fleet import resolve
@@ -25,8 +26,15 @@ from pipelines.schemas import TABLES, polars_schema
 _FACTOR = 5.0
 _DULL_EVERY = 3
 _CONFIRMS = 2
-_NOTICED_AFTER = timedelta(hours=1)
 _CONFIRM_AFTER = timedelta(seconds=10)
+
+
+class Regression(NamedTuple):
+    """When the two regressions begin and end, and how long either takes to be noticed."""
+
+    begins_at: datetime
+    ends_at: datetime
+    noticed_after: timedelta
 
 
 class Day(NamedTuple):
@@ -36,6 +44,12 @@ class Day(NamedTuple):
     probe_ticks: pl.DataFrame
     endpoint_catalog: pl.DataFrame
     incident_events: pl.DataFrame
+
+
+def regression_of(start: datetime, end: datetime) -> Regression:
+    """Return the regressions of a span: the last fifth without the last twentieth, noticed within an hour."""
+    span = end - start
+    return Regression(end - span / 5, end - span / 20, min(timedelta(hours=1), span / 40))
 
 
 def backfill_rows(
@@ -55,10 +69,11 @@ def backfill_rows(
     """
     cast = personas or PERSONAS
     played = [(endpoint, cast[endpoint.model]) for endpoint in endpoints if endpoint.model in cast]
-    turn_at = end - (end - start) / 5
+    turn = regression_of(start, end)
     first = start.astimezone(UTC)
     moment = first
     state: dict[str, list[dict[str, Any]]] = {}
+    turned: dict[str, dict[str, Any]] = {}
     while moment < end:
         midnight = moment.replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
         stop = min(midnight, end)
@@ -69,12 +84,16 @@ def backfill_rows(
             rows = [
                 row
                 for at, (endpoint, persona) in enumerate(played)
-                for row in _attempts(endpoint, persona, moment, at, seed=seed, turn_at=turn_at, location=location)
+                for row in _attempts(endpoint, persona, moment, at, seed=seed, turn=turn, location=location)
             ]
             results += rows
             ticks.append(_tick_row(moment, rows, len(played), location))
             moment += interval
-        events = incident_rows(results, state) + regression_rows(results, opens_at=turn_at + _NOTICED_AFTER)
+        events = incident_rows(results, state) + regression_rows(
+            results, turned, opens_at=turn.begins_at + turn.noticed_after, closes_at=turn.ends_at + turn.noticed_after
+        )
+        if moment >= end:
+            events += handover_rows(state, turned, max((row["started_at"] for row in results), default=stop))
         frames = zip(Day._fields, (results, ticks, catalog, events), strict=True)
         yield Day(*(_frame(name, rows) for name, rows in frames))
 
@@ -123,13 +142,13 @@ def tick_id(moment: datetime) -> str:
 
 
 def _attempts(
-    endpoint: Endpoint, persona: Persona, moment: datetime, at: int, *, seed: int, turn_at: datetime, location: str
+    endpoint: Endpoint, persona: Persona, moment: datetime, at: int, *, seed: int, turn: Regression, location: str
 ) -> Iterator[dict[str, Any]]:
     """Yield the scheduled attempt, and confirmations where it failed in a way worth confirming."""
     began = moment + timedelta(milliseconds=200 + 35 * at)
     scheduled = f"{tick_id(moment)}-{endpoint.endpoint_id}-0"
     for attempt in range(_CONFIRMS + 1):
-        drawn = _turned(take(persona, seed, moment, attempt), persona, moment, turn_at)
+        drawn = _turned(take(persona, seed, moment, attempt), persona, moment, turn)
         row = attempt_row(endpoint, persona, drawn, began + attempt * _CONFIRM_AFTER, attempt=attempt)
         row |= {
             "probe_id": scheduled[:-1] + str(attempt),
@@ -143,8 +162,8 @@ def _attempts(
             return
 
 
-def _turned(drawn: Take, persona: Persona, moment: datetime, turn_at: datetime) -> Take:
-    if moment < turn_at:
+def _turned(drawn: Take, persona: Persona, moment: datetime, turn: Regression) -> Take:
+    if not turn.begins_at <= moment < turn.ends_at:
         return drawn
     if persona.model == SLOWER:
         return drawn._replace(ttft_s=drawn.ttft_s * _FACTOR)

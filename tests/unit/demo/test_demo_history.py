@@ -94,18 +94,67 @@ def test_a_daily_outage_is_bad_throughout_and_its_incident_covers_it(days: list[
     assert resolved["at"].item() >= end - timedelta(minutes=5)
 
 
-def test_the_two_regressions_show_in_the_last_fifth(results: pl.DataFrame, days: list[Day]) -> None:
-    turn_at = END - (END - START) / 5
-    late = pl.col("started_at") >= turn_at
+def test_the_two_regressions_show_for_a_while_and_are_over_before_the_end(results: pl.DataFrame) -> None:
+    begins_at, ends_at = END - (END - START) / 5, END - (END - START) / 20
+    assert END - ends_at > timedelta(hours=4)
+    during = pl.col("started_at").is_between(begins_at, ends_at, closed="left")
+    before, after = pl.col("started_at") < begins_at, pl.col("started_at") >= ends_at + timedelta(seconds=1)
     slower = results.filter(pl.col("model") == SLOWER)
-    medians = [slower.filter(part)["t_token_us"].median() for part in (late, ~late)]
-    assert medians[0] > 4 * medians[1]
+    medians = [slower.filter(part)["t_token_us"].median() for part in (before, during, after)]
+    assert medians[1] > 4 * medians[0]
+    assert medians[2] < 1.2 * medians[0]
     duller = results.filter(pl.col("model") == DULLER, pl.col("is_answer_right").is_not_null())
-    wrong = [1 - duller.filter(part)["is_answer_right"].mean() for part in (late, ~late)]
-    assert wrong[0] > 0.25
-    assert wrong[1] < 0.01
+    wrong = [1 - duller.filter(part)["is_answer_right"].mean() for part in (before, during, after)]
+    assert wrong[1] > 0.25
+    assert wrong[0] < 0.01
+    assert wrong[2] == 0
+
+
+def open_at_the_end(events: pl.DataFrame) -> list[str]:
+    last = events.sort("at", maintain_order=True).group_by("incident_id").last()
+    return last.filter(pl.col("kind") != "resolved")["incident_id"].to_list()
+
+
+def test_each_regression_is_one_incident_that_is_resolved_hours_before_the_end(days: list[Day]) -> None:
     events = pl.concat([day.incident_events for day in days])
+    for model, promise in ((SLOWER, "ttft_near_baseline"), (DULLER, "answers_right")):
+        opened, resolved = events.filter(pl.col("promise") == promise).sort("at").to_dicts()
+        assert (opened["kind"], opened["state_to"], resolved["kind"], resolved["state_to"]) == (
+            "opened",
+            "DEGRADED",
+            "resolved",
+            "UP",
+        )
+        assert opened["incident_id"] == resolved["incident_id"]
+        assert opened["started_at"] == resolved["started_at"]
+        assert opened["subject"].endswith(model)
+        assert "well again after 14 h" in resolved["summary"]
+        assert resolved["at"] < END - timedelta(hours=3)
+
+
+@pytest.mark.parametrize("span", [timedelta(hours=3), timedelta(days=1), timedelta(days=2, hours=17)])
+@pytest.mark.parametrize("seed", [0, 3])
+def test_no_incident_of_the_history_is_open_when_the_live_fleet_takes_over(span: timedelta, seed: int) -> None:
+    events = pl.concat(
+        [day.incident_events for day in backfill_rows(endpoints(), start=END - span, end=END, seed=seed)]
+    )
     assert {"ttft_near_baseline", "answers_right"} <= set(events["promise"])
+    assert open_at_the_end(events) == []
+    assert events["event_id"].is_unique().all()
+    assert events["at"].max() < END
+
+
+def test_an_outage_that_outlasts_the_history_ends_with_it() -> None:
+    _, ends = outage_of_day(PERSONAS["daily-outage-1"], 3, END)
+    cut = ends - timedelta(minutes=20)
+    end = cut - timedelta(minutes=cut.minute % 5, seconds=cut.second, microseconds=cut.microsecond)
+    days = list(backfill_rows(endpoints(), start=end - timedelta(days=1), end=end, seed=3))
+    events = pl.concat([day.incident_events for day in days])
+    assert open_at_the_end(events) == []
+    last = events.filter(pl.col("subject").str.ends_with("daily-outage-1")).sort("at").to_dicts()[-1]
+    assert (last["kind"], last["state_to"]) == ("resolved", "UNKNOWN")
+    assert "the history ends here" in last["summary"]
+    assert end - timedelta(minutes=5) <= last["at"] < end
 
 
 def test_confirmations_hang_on_the_attempt_that_they_confirm(results: pl.DataFrame) -> None:
