@@ -1,7 +1,8 @@
 """The whole site as bytes: frames in, files out. Pure: nothing is read but this package's own templates."""
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -55,8 +56,36 @@ class SiteInputs:
     questions: tuple[SqlQuestion, ...] = ()
 
 
-def render_site(inputs: SiteInputs) -> dict[str, bytes]:
-    """Return every file of the site, relative path -> bytes; the same inputs give the same bytes.
+def states(inputs: SiteInputs) -> dict[str, str]:
+    """Return the state of every endpoint that the site shows."""
+    found = fleet(inputs.frames["fleet_status"], inputs.frames["open_incidents"], inputs.as_of)
+    return {endpoint.endpoint_id: endpoint.state for endpoint in found}
+
+
+def endpoint_page(endpoint_id: str) -> str:
+    """Return the path of an endpoint's page."""
+    return f"endpoints/{slug(endpoint_id)}.html"
+
+
+def endpoint_data(endpoint_id: str) -> str:
+    """Return the folder, with its slash, of the downloads of an endpoint's page."""
+    return f"data/endpoints/{slug(endpoint_id)}/"
+
+
+@cache
+def design() -> str:
+    """Return a name of this package's content: pages of another design do not fit the style sheet and the script."""
+    found = sorted(path for path in _HERE.rglob("*") if path.suffix in {".py", ".j2", ".css", ".js"})
+    return hashlib.sha256(b"".join(path.read_bytes() for path in found)).hexdigest()[:16]
+
+
+def render_site(inputs: SiteInputs, *, render_endpoints: Collection[str] | None = None) -> dict[str, bytes]:
+    """Return the files of the site, relative path -> bytes; the same inputs give the same bytes.
+
+    Args:
+        inputs: what the site shows.
+        render_endpoints: endpoints whose own pages are drawn, with their downloads; None is all of them. Pages of the
+            others have to be there from before: everything else shows, and links to, every endpoint.
 
     Raises:
         ValueError: ``as_of`` has no time zone.
@@ -69,13 +98,15 @@ def render_site(inputs: SiteInputs) -> dict[str, bytes]:
     files: Files = dict(_assets())
     base = _base(inputs, endpoints, slugs)
     files["index.html"] = _index(inputs, endpoints, base)
-    for page in PAGES:
-        files[f"{page.slug}.html"] = _page(inputs, page, base, files)
+    for shown in PAGES:
+        files[f"{shown.slug}.html"] = _page(inputs, shown, base, files)
     files["sql.html"] = _render("sql.html.j2", **base, here="sql", questions=inputs.questions)
     rows = {row["endpoint_id"]: row for row in inputs.frames["fleet_status"].iter_rows(named=True)}
     for endpoint in endpoints:
         name = slugs[endpoint.endpoint_id]
-        files[f"endpoints/{name}.html"] = _endpoint(inputs, endpoint, rows[endpoint.endpoint_id], base, files)
+        if render_endpoints is None or endpoint.endpoint_id in render_endpoints:
+            page = _endpoint(inputs, endpoint, rows[endpoint.endpoint_id], base, files)
+            files[endpoint_page(endpoint.endpoint_id)] = page
         files[f"badges/{name}.svg"] = svg.badge(endpoint.endpoint_id, endpoint.state).encode()
     files["status.json"] = json.dumps(
         status_json(
@@ -85,7 +116,8 @@ def render_site(inputs: SiteInputs) -> dict[str, bytes]:
             generation=inputs.generation,
             is_demo=inputs.is_demo,
             pages=slugs,
-        ),
+        )
+        | {"design": design()},
         indent=1,
     ).encode()
     return files
@@ -144,7 +176,7 @@ def _endpoint(
 ) -> bytes:
     frames = inputs.endpoint_frames.get(endpoint.endpoint_id, {})
     bound = {"as_of": inputs.as_of, "endpoint_id": endpoint.endpoint_id}
-    folder = f"data/endpoints/{base['slugs'][endpoint.endpoint_id]}"
+    folder = endpoint_data(endpoint.endpoint_id).rstrip("/")
     views = [view(chart, frames.get(chart.key), bound, folder, files) for chart in ENDPOINT_CHARTS]
     return _render(
         "endpoint.html.j2",

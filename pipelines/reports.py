@@ -1,10 +1,14 @@
 """The site: static pages drawn from the published marts, written after every publication.
 
 Every file is replaced atomically and only when its content changed; pages of endpoints that are gone are removed.
+Pages of the fleet are drawn every time, an endpoint's own page when its state changed or its turn has come.
 """
 
-from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+import json
+import math
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +18,24 @@ import polars as pl
 
 from dashboards.chart import Query
 from dashboards.pages import endpoint_queries, fleet_queries
-from dashboards.site import SiteInputs, SqlQuestion, render_site
+from dashboards.site import (
+    SiteInputs,
+    SqlQuestion,
+    design,
+    endpoint_data,
+    endpoint_page,
+    render_site,
+    states,
+)
 from pipelines.landing import write_atomically
 from pipelines.resources import HomeResource
 from pipelines.warehouse import open_marts
 
 ANALYSES = Path(__file__).parents[1] / "dbt_project" / "analyses"
+PAGES_A_REFRESH = 12
+"""Endpoint pages drawn in turn at every refresh: each takes 0.2 s, whatever the size of the fleet."""
+OLDEST = timedelta(hours=1)
+"""No endpoint's page gets older: a fleet too large for the usual number of pages draws more of them."""
 
 
 def answers(
@@ -49,27 +65,81 @@ def questions(con: duckdb.DuckDBPyConnection, folder: Path = ANALYSES) -> tuple[
 
 
 def gather(con: duckdb.DuckDBPyConnection, *, stale_after_s: float, location: str) -> SiteInputs:
-    """Return everything that the site shows, read from one generation of the marts."""
+    """Return what the site shows but for the endpoints' own pages, read from one generation of the marts."""
     generation, published_at = con.sql("select generation, published_at from generation").fetchall()[0]
     as_of = con.sql("select max(ended_at) from fct_tick").fetchall()[0][0] or published_at
     bound: dict[str, object] = {"as_of": as_of}
-    endpoints = con.sql("select endpoint_id, is_demo from dim_endpoint order by endpoint_id").fetchall()
+    is_demo = con.sql("select bool_or(is_demo) from dim_endpoint").fetchall()[0][0]
     return SiteInputs(
         as_of=as_of.astimezone(UTC),
         generation=generation,
         frames=answers(con, fleet_queries(), bound),
-        endpoint_frames={
-            endpoint: answers(con, endpoint_queries(), bound | {"endpoint_id": endpoint}) for endpoint, _ in endpoints
-        },
-        is_demo=any(is_demo for _, is_demo in endpoints),
+        endpoint_frames={},
+        is_demo=bool(is_demo),
         stale_after_s=stale_after_s,
         location=location,
         questions=questions(con),
     )
 
 
-def write_site(folder: Path, files: Mapping[str, bytes]) -> tuple[int, int]:
-    """Write what changed and remove what is gone; return (files written, files removed)."""
+def with_endpoints(con: duckdb.DuckDBPyConnection, inputs: SiteInputs, endpoints: Iterable[str]) -> SiteInputs:
+    """Return the inputs with the frames of some endpoints' pages, from the same connection as the rest."""
+    frames = {
+        endpoint: answers(con, endpoint_queries(), {"as_of": inputs.as_of, "endpoint_id": endpoint})
+        for endpoint in sorted(endpoints)
+    }
+    return replace(inputs, endpoint_frames=frames)
+
+
+def last_states(folder: Path) -> dict[str, str]:
+    """Return each endpoint's state on the last site; none where there is none, or one of another design."""
+    try:
+        status = json.loads((folder / "status.json").read_bytes())
+        if status.get("design") != design():
+            return {}
+        return {endpoint["endpoint_id"]: endpoint["state"] for endpoint in status["endpoints"]}
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        return {}  # whatever lies there is no site of ours: every page is drawn again
+
+
+def pages_written_at(folder: Path, endpoints: Iterable[str]) -> dict[str, datetime]:
+    """Return when each endpoint's page was written; those without a page are left out."""
+    pages = {endpoint: folder / endpoint_page(endpoint) for endpoint in endpoints}
+    return {
+        endpoint: datetime.fromtimestamp(page.stat().st_mtime, UTC) for endpoint, page in pages.items() if page.exists()
+    }
+
+
+def due_endpoints(
+    now_in: Mapping[str, str],
+    last_in: Mapping[str, str],
+    written_at: Mapping[str, datetime],
+    *,
+    now: datetime,
+    every: timedelta,
+) -> frozenset[str]:
+    """Return the endpoints whose pages are drawn now: no page yet, another state, or their turn, oldest first.
+
+    Args:
+        now_in: state of every endpoint by its id.
+        last_in: the same, on the last site.
+        written_at: when each page was written; endpoints without a page are left out.
+        now: moment of this refresh.
+        every: time to the next one.
+    """
+    changed = {name for name, state in now_in.items() if name not in written_at or last_in.get(name) != state}
+    turn = sorted(now_in.keys() - changed, key=lambda name: (written_at[name], name))
+    share = max(PAGES_A_REFRESH, math.ceil(len(now_in) * (every / OLDEST)))
+    # Too old at the next refresh; a page from the future was written by a clock that has since been set back.
+    late = {name for name in turn if now + every - written_at[name] > OLDEST or written_at[name] > now}
+    return frozenset(changed | late | set(turn[: max(0, share - len(changed))]))
+
+
+def write_site(folder: Path, files: Mapping[str, bytes], kept: Collection[str] = ()) -> tuple[int, int]:
+    """Write what changed and remove what is gone; return (files written, files removed).
+
+    ``kept`` are paths that stay as they are though they are not in ``files``; one that ends in a slash is a folder.
+    """
     written = 0
     for name, content in files.items():
         path = folder / name
@@ -78,7 +148,15 @@ def write_site(folder: Path, files: Mapping[str, bytes]) -> tuple[int, int]:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(str(path), content)
         written += 1
-    gone = [path for path in folder.rglob("*") if path.is_file() and str(path.relative_to(folder)) not in files]
+    kept_files, kept_folders = set(kept), tuple(path for path in kept if path.endswith("/"))
+    gone = [
+        path
+        for path in folder.rglob("*")
+        if path.is_file()
+        and (name := path.relative_to(folder).as_posix()) not in files
+        and name not in kept_files
+        and not name.startswith(kept_folders)
+    ]
     for path in gone:
         path.unlink(missing_ok=True)
     return written, len(gone)
@@ -98,14 +176,21 @@ def site(home: HomeResource) -> dg.MaterializeResult[Any]:
     with open_marts(home.home) as con:
         stale_after = 2 * (fleet.interval + fleet.build_every) + fleet.tick_budget
         inputs = gather(con, stale_after_s=stale_after.total_seconds(), location=fleet.location)
-    files = render_site(inputs)
-    written, removed = write_site(home.home.site, files)
+        shown = states(inputs)
+        pages = pages_written_at(home.home.site, shown)
+        due = due_endpoints(shown, last_states(home.home.site), pages, now=started, every=fleet.build_every)
+        inputs = with_endpoints(con, inputs, due)
+    files = render_site(inputs, render_endpoints=due)
+    kept = {path for name in shown.keys() - due for path in (endpoint_page(name), endpoint_data(name))}
+    written, removed = write_site(home.home.site, files, kept)
     index = home.home.site / "index.html"
     return dg.MaterializeResult(
         metadata={
             "page": dg.MetadataValue.url(index.as_uri()),
             "generation": inputs.generation,
             "as_of": dg.MetadataValue.text(inputs.as_of.isoformat()),
+            "endpoint_pages": len(shown),
+            "endpoint_pages_drawn": len(due),
             "files": len(files),
             "files_written": written,
             "files_removed": removed,
