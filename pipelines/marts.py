@@ -156,7 +156,7 @@ def build_defs(home: Home) -> dg.Definitions:
 
     @dg.asset(
         deps=models,
-        group_name="reliability",
+        group_name="published",
         kinds={"duckdb"},
         owners=["team:platform"],
         pool="warehouse",

@@ -172,7 +172,7 @@ def tick_row(plan: Plan, result: "SweepResult", fleet: Fleet, fleet_hash: str, r
 
 
 @dg.asset(
-    group_name="reliability",
+    group_name="probing",
     kinds={"parquet"},
     owners=OWNERS,
     partitions_def=DAILY,
@@ -224,7 +224,7 @@ def list_prices(endpoint: Endpoint) -> tuple[Decimal | None, Decimal | None]:
 
 @dg.asset(
     deps=[endpoint_catalog],
-    group_name="reliability",
+    group_name="probing",
     kinds={"parquet", "litellm"},
     owners=OWNERS,
     partitions_def=DAILY,
