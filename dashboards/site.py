@@ -51,6 +51,8 @@ class SiteInputs:
     is_demo: bool = False
     stale_after_s: float = 1_800
     """The page warns its reader when it is older than this by the reader's clock."""
+    endpoint_stale_after_s: float | None = None
+    """The same for an endpoint's own page, which may be drawn less often; None: no less often."""
     name: str = "ArgusLab"
     location: str = ""
     questions: tuple[SqlQuestion, ...] = ()
@@ -126,6 +128,7 @@ def render_site(inputs: SiteInputs, *, render_endpoints: Collection[str] | None 
 def _base(inputs: SiteInputs, endpoints: list[EndpointStatus], slugs: dict[str, str]) -> dict[str, Any]:
     return {
         "inputs": inputs,
+        "stale_after_s": inputs.stale_after_s,
         "root": "",
         "pages": PAGES,
         "slugs": slugs,
@@ -180,7 +183,7 @@ def _endpoint(
     views = [view(chart, frames.get(chart.key), bound, folder, files) for chart in ENDPOINT_CHARTS]
     return _render(
         "endpoint.html.j2",
-        **{**base, "root": "../"},
+        **{**base, "root": "../", "stale_after_s": inputs.endpoint_stale_after_s or inputs.stale_after_s},
         here="endpoint",
         endpoint=endpoint,
         row=row,

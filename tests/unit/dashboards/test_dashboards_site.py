@@ -14,7 +14,7 @@ import pytest
 
 from dashboards.embed import csv_bytes, plain, script_json, slug
 from dashboards.pages import PAGES, endpoint_queries, fleet_queries
-from dashboards.site import SiteInputs, render_site
+from dashboards.site import SiteInputs, endpoint_page, render_site
 from dashboards.status import FLEET_HOURS
 from tests.unit.dashboards import sample_fleet
 
@@ -242,6 +242,15 @@ def test_simulated_data_says_so_on_every_page(inputs: SiteInputs, site: dict[str
 def test_the_page_carries_its_age_for_the_readers_clock(inputs: SiteInputs) -> None:
     html = render_site(dataclasses.replace(_lean(inputs), stale_after_s=900))["index.html"].decode()
     assert f'data-as-of="{int(sample_fleet.AS_OF.timestamp() * 1000)}" data-stale-after="900"' in html
+
+
+def test_an_endpoints_page_that_is_drawn_less_often_warns_later(inputs: SiteInputs) -> None:
+    chosen = next(iter(inputs.endpoint_frames))
+    slower = dataclasses.replace(inputs, stale_after_s=900, endpoint_stale_after_s=4500)
+    site = render_site(slower, render_endpoints={chosen})
+    told = {path: 'data-stale-after="4500"' in data.decode() for path, data in site.items() if path.endswith(".html")}
+    assert [path for path in told if told[path]] == [endpoint_page(chosen)]
+    assert b'data-stale-after="900"' in site["index.html"]
 
 
 def test_status_json_names_states_pages_and_badges_that_exist(site: dict[str, bytes]) -> None:
