@@ -131,7 +131,8 @@ def due_endpoints(
     """
     changed = {name for name, state in now_in.items() if name not in written_at or last_in.get(name) != state}
     turn = sorted(now_in.keys() - changed, key=lambda name: (written_at[name], name))
-    share = max(PAGES_A_REFRESH, math.ceil(len(now_in) * (every / OLDEST)))
+    rounds = max(1, int(OLDEST / every) - 1)  # one less than fit, since a refresh may be late itself
+    share = max(PAGES_A_REFRESH, math.ceil(len(now_in) / rounds))
     # Too old at the next refresh; a page from the future was written by a clock that has since been set back.
     late = {name for name in turn if now + every - written_at[name] > OLDEST or written_at[name] > now}
     return frozenset(changed | late | set(turn[: max(0, share - len(changed))]))

@@ -67,19 +67,30 @@ def test_a_page_that_would_get_too_old_and_one_from_the_future_are_drawn() -> No
     assert due_endpoints(fleet, fleet, written, now=NOW, every=FIVE) == {*names(30), "a/099"}
 
 
-@given(st.integers(1, 400), st.integers(1, 90), st.integers(0, 40))
-def test_no_page_gets_older_than_an_hour_or_two_refreshes(count: int, minutes: int, jitter: int) -> None:
-    fleet, every = up(count), timedelta(minutes=minutes)
-    now, written = NOW, dict.fromkeys(names(count), NOW)
-    drawn = []
-    for at in range(3 * 60 // minutes + 2):
-        now += every + timedelta(seconds=jitter if at % 3 else 0)
+def drawn_over_hours(count: int, every: timedelta, late: timedelta) -> tuple[list[int], timedelta]:
+    """Return how many pages each refresh of three hours drew, and the greatest age that a page reached."""
+    fleet, now = up(count), NOW
+    written = dict.fromkeys(fleet, NOW)
+    drawn, oldest = [], timedelta()
+    while now < NOW + timedelta(hours=3):
+        now += every + (late if len(drawn) % 3 else timedelta())
+        oldest = max(oldest, *(now - at for at in written.values()))
         due = due_endpoints(fleet, fleet, written, now=now, every=every)
         drawn.append(len(due))
-        assert max(now - written[name] for name in fleet) <= max(OLDEST, every) + timedelta(seconds=jitter)
         written |= dict.fromkeys(due, now)
-    if minutes <= 5 and count >= PAGES_A_REFRESH:
-        assert max(drawn[2:]) <= max(PAGES_A_REFRESH, count / 8), "the work is spread"
+    return drawn, oldest
+
+
+@given(st.integers(2, 400), st.integers(1, 90), st.integers(0, 40))
+def test_no_page_gets_older_than_an_hour_or_one_refresh(count: int, minutes: int, seconds: int) -> None:
+    every, late = timedelta(minutes=minutes), timedelta(seconds=seconds)
+    assert drawn_over_hours(count, every, late)[1] <= max(OLDEST, every) + late
+
+
+@pytest.mark.parametrize(("count", "most"), [(50, 12), (100, 12), (200, 19), (400, 37)])
+@pytest.mark.parametrize("seconds", [0, 15])
+def test_the_pages_of_a_fleet_are_spread_over_the_refreshes_of_an_hour(count: int, most: int, seconds: int) -> None:
+    assert max(drawn_over_hours(count, FIVE, timedelta(seconds=seconds))[0]) == most
 
 
 def test_a_site_of_some_endpoints_has_every_other_file(inputs: SiteInputs, site: dict[str, bytes]) -> None:
