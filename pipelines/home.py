@@ -82,3 +82,8 @@ class Home:
     def logs(self) -> Path:
         """What the processes of `arguslab up` say, and the console channel's alerts."""
         return self.root / "logs"
+
+    @property
+    def first_mark(self) -> Path:
+        """There while `arguslab up` makes the first figures by itself."""
+        return self.state / "first"

@@ -21,7 +21,7 @@ from dagster_dbt import DagsterDbtTranslator, DbtCliResource, DbtProject, dbt_as
 from pipelines.home import Home
 from pipelines.landing import Landing, write_atomically
 from pipelines.resources import HomeResource, is_running, markdown_table
-from pipelines.warehouse import publish
+from pipelines.warehouse import one_builder, publish
 
 PROJECT_DIR = Path(__file__).parents[1] / "dbt_project"
 DBT = str(Path(sys.executable).with_name("dbt"))
@@ -30,6 +30,7 @@ BUILD = ["build", "--exclude-resource-type", "unit_test"]
 """Unit tests prove definitions, not data: they run in `make test`, not at every refresh."""
 KEPT = ("endpoint_hourly", "endpoint_daily")
 """Marts whose rows outlive the raw rows: see housekeeping."""
+FIRST_SECONDS = 300
 WATCHED = ("probe_ticks", "discovery_results", "incident_events", "disk_use")
 """Tables whose new files call for a refresh; every other table lands together with one of these."""
 
@@ -146,11 +147,12 @@ def build_defs(home: Home) -> dg.Definitions:
     def dbt_models(context: dg.AssetExecutionContext, dbt: DbtCliResource, home: HomeResource) -> Iterator[Any]:
         Landing(str(home.home.root)).prepare()
         prepare_kept(home.home, read)
-        reason = ready_build(home.home)
-        if reason:
-            context.log.info(f"building from nothing, because {reason}")
-        run = dbt.cli(BUILD, context=context, target_path=target_dir(home.home) / "run")
-        yield from run.stream()
+        with one_builder(home.home):
+            reason = ready_build(home.home)
+            if reason:
+                context.log.info(f"building from nothing, because {reason}")
+            run = dbt.cli(BUILD, context=context, target_path=target_dir(home.home) / "run")
+            yield from run.stream()
 
     models = [key for key in dbt_models.keys if not key.path[-1].startswith("stg_")]
 
@@ -170,7 +172,8 @@ def build_defs(home: Home) -> dg.Definitions:
         """The generation that analysts, pages and alerts read: ``marts.duckdb``, read-only, never blocked."""
         now = datetime.now(UTC)
         keep = home.fleet().retention.generations
-        generation = publish(home.home, keep=keep, now=now)
+        with one_builder(home.home):
+            generation = publish(home.home, keep=keep, now=now)
         context.log.info(f"{home.home.marts} now shows {generation.name}")
         return dg.MaterializeResult(
             metadata={
@@ -199,6 +202,8 @@ def build_defs(home: Home) -> dg.Definitions:
     @dg.sensor(job=refresh, minimum_interval_seconds=10, default_status=dg.DefaultSensorStatus.RUNNING)
     def facts_landed(context: dg.SensorEvaluationContext, home: HomeResource) -> dg.SensorResult | dg.SkipReason:
         """Ask for a refresh when facts have landed since the last one and `build_every` has passed."""
+        if is_starting(home.home):
+            return dg.SkipReason("`arguslab up` is making the first figures")
         newest = newest_landing(home.home)
         seen = json.loads(context.cursor or "{}")
         now = datetime.now(UTC)
@@ -218,6 +223,15 @@ def build_defs(home: Home) -> dg.Definitions:
         sensors=[facts_landed],
         resources={"dbt": DbtCliResource(project_dir=project, profiles_dir=str(PROJECT_DIR), dbt_executable=DBT)},
     )
+
+
+def is_starting(home: Home) -> bool:
+    """Return whether `arguslab up` is about to refresh by itself; a mark that a killed one left soon counts no more."""
+    try:
+        age = datetime.now(UTC).timestamp() - home.first_mark.stat().st_mtime
+    except FileNotFoundError:
+        return False
+    return 0 <= age < FIRST_SECONDS
 
 
 def newest_landing(home: Home) -> str | None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +56,17 @@ class HomeResource(dg.ConfigurableResource):  # type: ignore[type-arg]  # dagste
 
     def endpoints(self, fleet: Fleet) -> tuple[Endpoint, ...]:
         """Return every endpoint that the fleet names or that the last successful discovery found."""
-        found = self.landing.read("discovery_results").filter(pl.col("outcome") == "ok").sort("discovered_at")
-        latest = found.group_by("provider").agg(pl.col("models_json").last()).collect()
-        return resolve(fleet, {row["provider"]: kept_models(row["models_json"]) for row in latest.to_dicts()})
+        asked = {name for name, provider in fleet.providers.items() if provider.models.discover}
+        listed = self._listed(datetime.now(UTC).date() - timedelta(days=2))
+        if asked - listed.keys():
+            listed = self._listed(None) | listed  # a provider that has not answered for days keeps its last models
+        return resolve(fleet, listed)
+
+    def _listed(self, since: date | None) -> dict[str, list[str]]:
+        columns = ("discovered_at", "provider", "outcome", "models_json")
+        found = self.landing.read("discovery_results", since, None, columns=columns).filter(outcome="ok")
+        latest = found.sort("discovered_at").group_by("provider").agg(pl.col("models_json").last()).collect()
+        return {row["provider"]: kept_models(row["models_json"]) for row in latest.to_dicts()}
 
 
 def kept_models(models_json: str) -> list[str]:

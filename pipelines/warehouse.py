@@ -4,9 +4,11 @@
 a reader has the old generation or the new one, whole, and blocks nobody.
 """
 
+import fcntl
 import os
 import re
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -67,6 +69,18 @@ def publish(home: Home, *, keep: int, now: datetime) -> Generation:
     _flip(home, target)
     _prune(home, keep)
     return Generation(name.removesuffix(".duckdb"), target, tables, target.stat().st_size)
+
+
+@contextmanager
+def one_builder(home: Home) -> Iterator[None]:
+    """Wait until no other process builds or publishes in this home, then hold the place.
+
+    Dagster's pool does the same for runs of its queue; this also covers runs that were started around it.
+    """
+    home.warehouse.mkdir(parents=True, exist_ok=True)
+    with (home.warehouse / "lock").open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def open_marts(home: Home) -> duckdb.DuckDBPyConnection:

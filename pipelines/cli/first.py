@@ -9,11 +9,23 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
+from pipelines.home import Home
+
 TAGS = {"arguslab/first": "yes"}
 
 
 def main() -> int:
     """Materialize everything once; return 1 when a step failed."""
+    mark = Home.locate().first_mark
+    mark.touch()
+    try:
+        return materialize()
+    finally:
+        mark.unlink(missing_ok=True)
+
+
+def materialize() -> int:
+    """Run the three jobs, one after the other; return 1 when one failed."""
     from pipelines import watch
 
     today = f"{datetime.now(UTC):%Y-%m-%d}"
