@@ -192,7 +192,9 @@ def table_of(chosen: "tuple[Endpoint, ...]", done: dict[str, dict[str, Any]]) ->
     from rich.markup import escape
     from rich.table import Table
 
-    table = Table("", "endpoint", "outcome", box=None)
+    table = Table("", box=None)
+    table.add_column("endpoint", overflow="fold", min_width=min(40, max(len(e.endpoint_id) for e in chosen)))
+    table.add_column("outcome", no_wrap=True)
     for title in ("TTFT", "tokens/s", "answer", "cost"):
         table.add_column(title, justify="right")
     table.add_column("message", overflow="fold")
