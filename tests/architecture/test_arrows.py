@@ -102,7 +102,18 @@ def test_the_watch_location_loads_without_the_heavy_libraries() -> None:
     code = "import sys, pipelines.watch; print(' '.join(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     loaded = set(done.stdout.split())
-    assert not loaded & {"litellm", "dbt", "dagster_dbt", "pandas", "plotly", "apprise", "openai", "botocore", "httpx", "duckdb"}
+    assert not loaded & {
+        "litellm",
+        "dbt",
+        "dagster_dbt",
+        "pandas",
+        "plotly",
+        "apprise",
+        "openai",
+        "botocore",
+        "httpx",
+        "duckdb",
+    }
 
 
 @pytest.mark.parametrize("core", sorted((CORES & set(MAY)) | {"evals", "dashboards"}))
