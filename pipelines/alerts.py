@@ -25,6 +25,7 @@ from pipelines.notify.promises import (
     Inputs,
     Verdict,
     evaluate,
+    newsworthy,
     rows_of,
     verdicts_of,
     watermarks_of,
@@ -98,28 +99,6 @@ def baselines(home: Home) -> pl.DataFrame | None:
             return usual
     except (WarehouseError, duckdb.CatalogException):
         return None  # nothing published yet: promises against a baseline wait
-
-
-def newsworthy(verdicts: Sequence[Verdict], landed: pl.DataFrame, now: datetime) -> list[Verdict]:
-    """Return the verdicts to land: all of them once an hour, else what carries attempts, is broken, or lately was.
-
-    ``landed`` holds the evaluations of the last hour. 100 endpoints a minute would else be 2 million rows a day.
-    """
-    recent = landed.filter(pl.col("evaluated_at") >= now - timedelta(hours=1))
-    has_snapshot = recent.filter(
-        pl.col("evaluated_at").dt.truncate("1h") == now.replace(minute=0, second=0, microsecond=0)
-    )
-    if has_snapshot.is_empty():
-        return list(verdicts)
-    unkept = recent.filter(pl.col("verdict") != "kept").select("promise", "subject").unique()
-    lately = set(unkept.iter_rows())
-    return [
-        verdict
-        for verdict in verdicts
-        if verdict.verdict == "broken"
-        or (verdict.promise == "endpoint_available" and verdict.attempts)
-        or (verdict.verdict == "kept" and (verdict.promise, verdict.subject) in lately)
-    ]
 
 
 def check_result(promise: str, verdicts: Sequence[Verdict]) -> dg.AssetCheckResult:

@@ -6,10 +6,8 @@
 import asyncio
 import gzip
 import json
-import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -24,6 +22,7 @@ from pipelines.home import Home
 from pipelines.landing import Landing, write_atomically
 from pipelines.resources import DAILY, HomeResource, is_running, landed_metadata, schema_check, schema_check_spec
 from pipelines.wire.outcomes import OUTCOMES
+from pipelines.wire.plan import Plan, is_due, plan_sweep
 from pipelines.wire.prompt import next_budget
 
 if TYPE_CHECKING:
@@ -43,52 +42,14 @@ class ProbeConfig(dg.Config):
     """Endpoint ids; none means every one that is due."""
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What one sweep is to do, and what it leaves out."""
-
-    tick_id: str
-    scheduled_at: datetime
-    endpoints: int
-    due: tuple[Endpoint, ...]
-    over_budget: tuple[Endpoint, ...]
-
-
-def is_due(endpoint: Endpoint, at: datetime) -> bool:
-    """Return whether the endpoint's interval ends in the minute of ``at``; every location agrees on the minute."""
-    every = max(1, math.ceil(endpoint.interval.total_seconds() / 60))
-    return int(at.timestamp()) // 60 % every == 0
-
-
 def spent_today(landing: Landing, now: datetime) -> dict[str, Decimal]:
     """Return what probing has cost since midnight UTC, in US dollars by project; unknown prices are not in it."""
     today = now.astimezone(UTC).date()
-    costs = landing.read("probe_results", today, today).filter(pl.col("started_at").dt.date() == today)
+    costs = landing.read("probe_results", today, today, columns=("started_at", "project", "cost_usd")).filter(
+        pl.col("started_at").dt.date() == today
+    )
     frame = costs.group_by("project").agg(pl.col("cost_usd").sum()).collect()
     return {row["project"]: row["cost_usd"] for row in frame.to_dicts()}
-
-
-def plan_sweep(
-    fleet: Fleet, endpoints: Sequence[Endpoint], spent: Mapping[str, Decimal], config: ProbeConfig, now: datetime
-) -> Plan:
-    """Return what is due, without the projects whose purse is empty; free endpoints are always probed."""
-    scheduled_at = datetime.fromisoformat(config.scheduled_at) if config.scheduled_at else now
-    wanted = [endpoint for endpoint in endpoints if not config.endpoints or endpoint.endpoint_id in config.endpoints]
-    if config.scheduled_at:
-        wanted = [endpoint for endpoint in wanted if is_due(endpoint, scheduled_at)]
-    empty = {
-        name
-        for name in {endpoint.project for endpoint in wanted}
-        if name in fleet.projects and spent.get(name, Decimal(0)) >= fleet.projects[name].probe_budget.usd_per_day
-    }
-    over = [endpoint for endpoint in wanted if endpoint.project in empty and not endpoint.is_free]
-    return Plan(
-        tick_id=f"{fleet.location}-{scheduled_at.astimezone(UTC):%Y%m%dT%H%M%SZ}",
-        scheduled_at=scheduled_at,
-        endpoints=len(endpoints),
-        due=tuple(endpoint for endpoint in wanted if endpoint not in over),
-        over_budget=tuple(over),
-    )
 
 
 def sweep_plan(home: Home, fleet: Fleet, plan: Plan) -> "SweepResult":
@@ -140,35 +101,6 @@ def keep_tapes(home: Home, attempts: "Iterable[Attempt]") -> dict[str, str]:
         write_atomically(str(folder / f"{tape_id}.json.gz"), gzip.compress(redacted_tape_json(attempt.tape), mtime=0))
         kept[attempt.probe_id] = tape_id
     return kept
-
-
-def tick_row(plan: Plan, result: "SweepResult", fleet: Fleet, fleet_hash: str, run_id: str) -> dict[str, Any]:
-    """Return the row of ``probe_ticks``: what was due, what was done, how well we measured."""
-    outcomes = [OUTCOMES[attempt.reading.outcome] for attempt in result.attempts]
-    costs = [attempt.cost_usd for attempt in result.attempts]
-    error_p50, error_max = result.reference_error_p50_ns, result.reference_error_max_ns
-    return {
-        "tick_id": plan.tick_id,
-        "run_id": run_id,
-        "location": fleet.location,
-        "scheduled_at": plan.scheduled_at,
-        "started_at": result.started_at,
-        "ended_at": result.ended_at,
-        "endpoints": plan.endpoints,
-        "due": len(plan.due) + len(plan.over_budget),
-        "attempted": len({attempt.endpoint.endpoint_id for attempt in result.attempts}),
-        "skipped_over_budget": len(plan.over_budget),
-        "skipped_no_time": len(result.skipped_no_time),
-        "attempts": len(result.attempts),
-        "bad": sum(kind.is_counted and not kind.is_good for kind in outcomes),
-        "unpriced": sum(cost is None for cost in costs),
-        "cost_usd": sum((cost for cost in costs if cost is not None), Decimal(0)).quantize(CENT),
-        "reference_error_p50_us": None if error_p50 is None else error_p50 // 1000,
-        "reference_error_max_us": None if error_max is None else error_max // 1000,
-        "loop_lag_max_us": result.loop_lag_max_ns // 1000,
-        "fleet_hash": fleet_hash,
-        "is_demo": fleet.demo,
-    }
 
 
 @dg.asset(
@@ -233,11 +165,18 @@ def list_prices(endpoint: Endpoint) -> tuple[Decimal | None, Decimal | None]:
 )
 def probe_results(context: dg.AssetExecutionContext, config: ProbeConfig, home: HomeResource) -> dg.MaterializeResult:  # type: ignore[type-arg]  # dagster wants the bare class
     """Every endpoint's answer to the standard probe, one row per attempt; the tapes of failures are kept."""
-    from pipelines.wire.rows import probe_row
+    from pipelines.wire.rows import probe_row, tick_row
 
     status, now, landing = home.fleet_status(), datetime.now(UTC), home.landing
     fleet = status.fleet
-    plan = plan_sweep(fleet, home.endpoints(fleet), spent_today(landing, now), config, now)
+    plan = plan_sweep(
+        fleet,
+        home.endpoints(fleet),
+        spent=spent_today(landing, now),
+        now=now,
+        scheduled_at=datetime.fromisoformat(config.scheduled_at) if config.scheduled_at else None,
+        only=config.endpoints,
+    )
     result = sweep_plan(home.home, fleet, plan)
     tapes = keep_tapes(home.home, result.attempts)
     rows = [
@@ -251,7 +190,7 @@ def probe_results(context: dg.AssetExecutionContext, config: ProbeConfig, home: 
         for attempt in result.attempts
     ]
     landed = landing.append("probe_results", rows, plan.tick_id)
-    tick = tick_row(plan, result, fleet, status.text_hash, context.run.run_id)
+    tick = tick_row(plan, result, fleet, fleet_hash=status.text_hash, run_id=context.run.run_id)
     ticked = landing.append("probe_ticks", [tick], plan.tick_id)
     return dg.MaterializeResult(
         metadata={**landed_metadata(landed, _told(result)), **_figures(tick, result)},

@@ -1,13 +1,18 @@
 """From an attempt to the columns of the landed ``probe_results`` table; nothing derived, nothing rounded away."""
 
+from decimal import Decimal
 from typing import Any, Final
 
+from pipelines.fleet.models import Fleet
 from pipelines.wire.attempt import Attempt
 from pipelines.wire.outcomes import OUTCOMES
+from pipelines.wire.plan import Plan
 from pipelines.wire.redact import redact
+from pipelines.wire.sweep import SweepResult
 
 _PREVIEW: Final = 200
 _MESSAGE: Final = 500
+_CENT: Final = Decimal("0.000000000001")
 
 
 def probe_row(
@@ -88,6 +93,35 @@ def probe_row(
         "loop_lag_max_us": attempt.loop_lag_max_ns // 1000,
         "reference_error_us": _us(attempt.reference_error_ns),
         "tape_id": tape_id,
+    }
+
+
+def tick_row(plan: Plan, result: SweepResult, fleet: Fleet, *, fleet_hash: str, run_id: str) -> dict[str, Any]:
+    """Return the row of ``probe_ticks``: what was due, what was done, how well we measured."""
+    outcomes = [OUTCOMES[attempt.reading.outcome] for attempt in result.attempts]
+    costs = [attempt.cost_usd for attempt in result.attempts]
+    error_p50, error_max = result.reference_error_p50_ns, result.reference_error_max_ns
+    return {
+        "tick_id": plan.tick_id,
+        "run_id": run_id,
+        "location": fleet.location,
+        "scheduled_at": plan.scheduled_at,
+        "started_at": result.started_at,
+        "ended_at": result.ended_at,
+        "endpoints": plan.endpoints,
+        "due": len(plan.due) + len(plan.over_budget),
+        "attempted": len({attempt.endpoint.endpoint_id for attempt in result.attempts}),
+        "skipped_over_budget": len(plan.over_budget),
+        "skipped_no_time": len(result.skipped_no_time),
+        "attempts": len(result.attempts),
+        "bad": sum(kind.is_counted and not kind.is_good for kind in outcomes),
+        "unpriced": sum(cost is None for cost in costs),
+        "cost_usd": sum((cost for cost in costs if cost is not None), Decimal(0)).quantize(_CENT),
+        "reference_error_p50_us": None if error_p50 is None else error_p50 // 1000,
+        "reference_error_max_us": None if error_max is None else error_max // 1000,
+        "loop_lag_max_us": result.loop_lag_max_ns // 1000,
+        "fleet_hash": fleet_hash,
+        "is_demo": fleet.demo,
     }
 
 

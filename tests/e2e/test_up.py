@@ -38,6 +38,21 @@ def start(folder: Path, *words: str) -> subprocess.Popen[str]:
         )
 
 
+def refused(folder: Path, *words: str, port: int | None = None, **env: str) -> str:
+    """What `up` says when it ends by itself with code 1."""
+    done = subprocess.run(
+        [ARGUSLAB, "up", *words, "--port", str(port or free_port())],
+        cwd=folder,
+        env=environment() | env,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert "Traceback" not in done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
 def said(folder: Path) -> str:
     return (folder / "out.txt").read_text(encoding="utf-8")
 
@@ -73,17 +88,9 @@ def test_a_stranger_sees_figures_in_the_ui_the_marts_and_a_page_and_ctrl_c_ends_
         info = httpx.get(f"http://127.0.0.1:{port}/server_info", timeout=30)
         assert info.json()["dagster_webserver_version"]
 
-        second = subprocess.run(
-            [ARGUSLAB, "up", "--demo", "--port", str(free_port())],
-            cwd=folder,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert second.returncode == 1
-        assert "already runs" in second.stdout + second.stderr
-        assert f"process {up.pid}" in second.stdout + second.stderr
+        second = refused(folder, "--demo")
+        assert "already runs" in second
+        assert f"process {up.pid}" in second
     finally:
         up.send_signal(signal.SIGINT)
         code = up.wait(60)
@@ -97,18 +104,9 @@ def test_a_stranger_sees_figures_in_the_ui_the_marts_and_a_page_and_ctrl_c_ends_
 
 def test_a_home_that_cannot_be_written_is_told_with_a_remedy(folder: Path) -> None:
     (folder / "file").write_text("in the way")
-    done = subprocess.run(
-        [ARGUSLAB, "up", "--demo", "--port", str(free_port())],
-        cwd=folder,
-        env=environment() | {"ARGUSLAB_HOME": str(folder / "file")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert "cannot be written" in done.stdout
-    assert "ARGUSLAB_HOME" in done.stdout
-    assert "Traceback" not in done.stdout + done.stderr
+    words = refused(folder, "--demo", ARGUSLAB_HOME=str(folder / "file"))
+    assert "cannot be written" in words
+    assert "set ARGUSLAB_HOME" in words
 
 
 def test_a_port_that_is_taken_is_told_with_another_one(folder: Path) -> None:
@@ -116,32 +114,15 @@ def test_a_port_that_is_taken_is_told_with_another_one(folder: Path) -> None:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
-        done = subprocess.run(
-            [ARGUSLAB, "up", "--demo", "--port", str(port)],
-            cwd=folder,
-            env=environment(),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-    assert done.returncode == 1
-    assert f"port {port} is taken" in done.stdout
+        assert f"port {port} is taken; give another one" in refused(folder, "--demo", port=port)
 
 
 def test_an_invalid_fleet_file_is_told_line_by_line_before_anything_starts(folder: Path) -> None:
     (folder / "fleet.yaml").write_text(
         "version: 1\nintervall: 5m\nproviders:\n  a: {type: openai, base_url: nowhere}\n"
     )
-    done = subprocess.run(
-        [ARGUSLAB, "up", "--port", str(free_port())],
-        cwd=folder,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 1
-    assert "intervall" in done.stdout
-    assert ":2" in done.stdout
-    assert "base_url" in done.stdout
+    words = refused(folder)
+    assert "intervall" in words
+    assert ":2" in words
+    assert "base_url" in words
     assert not (folder / ".arguslab" / "dagster").exists()

@@ -3,6 +3,7 @@
 from pipelines.notify.promises.catalog import EVALUATED, FLEET, PROMISES, Promise, PromiseName
 from pipelines.notify.promises.evaluate import evaluate
 from pipelines.notify.promises.inputs import FleetFile, Inputs, Watermark, watermarks_of
+from pipelines.notify.promises.news import newsworthy
 from pipelines.notify.promises.verdict import Verdict, rows_of, verdicts_of
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Verdict",
     "Watermark",
     "evaluate",
+    "newsworthy",
     "rows_of",
     "verdicts_of",
     "watermarks_of",
