@@ -1,6 +1,7 @@
 """``python -m tests.bench [part…]``: measure the bars and write bench-report.md."""
 
 import argparse
+import signal
 import sys
 import tempfile
 import time
@@ -40,6 +41,9 @@ def main() -> int:
     if args.list:
         print("\n".join(f"{name:10} {what}" for name, what in PARTS.items()))
         return 0
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(1)
+    )  # so that every child and folder is cleared away, as on Ctrl-C
     machine = Machine.here()
     with tempfile.TemporaryDirectory(prefix="arguslab-bench-", ignore_cleanup_errors=True) as folder:
         options = Options(

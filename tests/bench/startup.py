@@ -53,7 +53,7 @@ def _first_figures(options: Options, caches: dict[str, str]) -> tuple[float, flo
     options.say(f"startup: `make up` in a fresh clone, packages {'not ' if caches else ''}cached")
     began = time.monotonic()
     with running(["make", "up"], clone, without_keys(os.environ) | caches) as up:
-        installed = wait_for("environment", (clone / ".venv" / ".runtime").exists, 900, up) - began
+        installed = wait_for("environment", (clone / ".venv" / "bin" / ".runtime").exists, 900, up) - began
         figures = wait_for("first figures", lambda: _has_figures(clone / ".arguslab" / "demo"), 900, up) - began
     shutil.rmtree(clone)
     return installed, figures
