@@ -18,7 +18,6 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from itertools import count
 from pathlib import Path
-from typing import Any
 
 FIRST_TOKEN_MS = 100.0
 GAP_MS = 10.0
@@ -86,7 +85,7 @@ class _Connection(asyncio.Protocol):
             return
         if path.endswith("/chat/completions"):
             request_id = headers.get("x-request-id") or f"truth-{next(self._numbers)}"
-            _Stream(self, request_id, json.loads(body), arrived).start()
+            _Stream(self, request_id, body.decode(), arrived).start()
         elif path == "/truth":
             taken, self._done[:] = list(self._done), []
             self._send_json([asdict(truth) for truth in taken])
@@ -114,12 +113,12 @@ class _Connection(asyncio.Protocol):
 class _Stream:
     """The answer to one request, written from timers on absolute deadlines."""
 
-    def __init__(self, connection: _Connection, request_id: str, asked: dict[str, Any], arrived: int) -> None:
+    def __init__(self, connection: _Connection, request_id: str, asked: str, arrived: int) -> None:
         self._connection = connection
         self._id = request_id
-        self._model = asked.get("model", MODEL)
+        self._model = json.loads(asked).get("model", MODEL)
         self._has_usage = "stream_options" in asked
-        product = _PRODUCT.search(asked["messages"][-1]["content"])
+        product = _PRODUCT.search(asked)  # anywhere: some clients send a text, others a list of parts
         self._first = str(int(product[1]) * int(product[2])) if product else "one"
         self._arrived = arrived
         self._loop = asyncio.get_running_loop()

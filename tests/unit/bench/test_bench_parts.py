@@ -112,10 +112,15 @@ def test_guidellms_first_requests_by_start_are_left_out_and_a_failed_one_is_not_
 
 def test_the_truth_is_what_a_client_sees() -> None:
     body = {"model": "any", "stream": True, "stream_options": {"include_usage": True}}
-    body["messages"] = [{"role": "user", "content": "What is 17 * 23?"}]
+    contents = {"a": "What is 17 * 23?", "b": [{"type": "text", "text": "What is 17 * 23?"}]}
     with truth_server(core=None) as server, httpx.Client() as client:
         answers = [
-            client.post(f"{server.url}/chat/completions", json=body, headers={"x-request-id": name}) for name in "ab"
+            client.post(
+                f"{server.url}/chat/completions",
+                json=body | {"messages": [{"role": "user", "content": content}]},
+                headers={"x-request-id": name},
+            )
+            for name, content in contents.items()
         ]
         truths = server.take()
         assert server.take() == {}
