@@ -134,6 +134,8 @@ def state_of(
     last: datetime | None = row["last_attempt_at"]
     if last is None:
         return "UNKNOWN", None, "not measured yet"
+    if row["interval_s"] is None:
+        return "UNKNOWN", None, "not in the catalog: discovery has not landed it yet"
     age = (as_of - last).total_seconds()
     if age > 2 * row["interval_s"] + _GRACE_S:
         return "STALE", None, f"no attempt for {span(age)}"

@@ -48,6 +48,9 @@ def run_up(*, demo: bool, history_weeks: int, port: int, open_for: float | None 
     """
     console = Console()
     home = Home.locate()
+    for sign in (signal.SIGINT, signal.SIGTERM):
+        # Also where SIGINT is ignored, as for a shell's background jobs; a service manager ends it with SIGTERM.
+        signal.signal(sign, _interrupt)
     try:
         with ExitStack() as stack:
             home, simulated = _choose_fleet(home, demo=demo, console=console)
@@ -68,6 +71,10 @@ def run_up(*, demo: bool, history_weeks: int, port: int, open_for: float | None 
         return 0
     finally:
         console.print("Stopped.", style="dim")
+
+
+def _interrupt(_sign: int, _frame: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _choose_fleet(home: Home, *, demo: bool, console: Console) -> tuple[Home, bool]:

@@ -46,7 +46,8 @@ def built(tmp_path_factory: pytest.TempPathFactory, dbt_target: Path) -> DbtHome
             )
             for n in range(3, 43)
         ]
-        rows.append(probe(f"two-{back}-limited", noon, "rate_limited", endpoint="slow/two", project="lab"))
+        limited_at = noon - timedelta(minutes=10) + timedelta(milliseconds=1)  # no two attempts at one moment
+        rows.append(probe(f"two-{back}-limited", limited_at, "rate_limited", endpoint="slow/two", project="lab"))
         sweeps = [tick(noon - timedelta(minutes=5 * n)) for n in range(43)]
         land = home.archive if back else lambda table, rows: home.land(table, "first", rows)
         land("probe_results", rows)

