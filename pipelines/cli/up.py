@@ -220,12 +220,27 @@ def _child(name: str, command: list[str], home: Home) -> Iterator[subprocess.Pop
     """Run a child in a process group of its own, its output in the home's logs; end the whole group at exit."""
     with (home.logs / f"{name}.log").open("w", encoding="utf-8") as log:
         process = subprocess.Popen(  # noqa: S603  our own commands
-            command, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True, start_new_session=True
+            command,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            start_new_session=True,
+            preexec_fn=_die_with_parent,  # noqa: PLW1509  no thread runs here
         )
         try:
             yield process
         finally:
             _end(process)
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to end this child when `up` itself is killed, so that no orphan keeps watching the same home."""
+    if sys.platform == "linux":
+        import ctypes
+
+        pr_set_pdeathsig = 1
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
 
 
 def _end(process: subprocess.Popen[str]) -> None:

@@ -93,7 +93,7 @@ def test_a_stranger_sees_figures_in_the_ui_the_marts_and_a_page_and_ctrl_c_ends_
         assert f"process {up.pid}" in second
     finally:
         up.send_signal(signal.SIGINT)
-        code = up.wait(60)
+        code = up.wait(120)
     assert code == 0, said(folder)
     assert "Stopped" in said(folder)
     with pytest.raises(httpx.ConnectError):
