@@ -117,3 +117,26 @@ def test_a_channel_that_fails_is_tried_again_and_nothing_is_lost(parts: tuple[Ho
     here.tick()
     assert len(receiver.heard) == 1
     assert "three/local-1" in receiver.texts[0]
+
+
+@pytest.mark.e2e
+def test_an_edit_takes_effect_at_the_next_tick_and_an_invalid_one_keeps_the_last_good_and_is_told(
+    parts: tuple[House, str, Receiver],
+) -> None:
+    here, _, receiver = parts
+    here.run("discover")
+    file = here.home.fleet_file
+    file.write_text(file.read_text().replace("[steady-2, bundling-1, flaky-1]", "[steady-2]"))
+    here.run("probe")
+    probes = here.landing.read("probe_results").collect()
+    assert set(probes["endpoint_id"]) == {"one/steady-2", "three/local-1", "two/slow-2"}
+
+    file.write_text(file.read_text() + "surprise: true\n")
+    result = here.run("probe")
+    assert [check.check_name for check in result.get_asset_check_evaluations() if not check.passed] == [
+        "fleet_file_valid"
+    ]
+    assert here.landing.read("probe_results").collect().height == 2 * probes.height
+    here.tick()
+    assert len(receiver.heard) == 1
+    assert "surprise" in receiver.texts[0] + str(receiver.heard[0])
