@@ -22,7 +22,6 @@ DOMAINS = {
     "advice",
     "housekeeping",
 }
-LOCATIONS = {"watch", "insight"}
 
 MAY = {
     "fleet": set(),
@@ -43,6 +42,7 @@ MAY = {
     "alerts": {"fleet", "schemas", "home", "landing", "resources", "warehouse", "notify"},
     "housekeeping": {"fleet", "home", "landing", "resources", "schemas", "warehouse"},
     "watch": {"probes", "alerts", "housekeeping", "resources"},
+    "definitions": {"probes", "alerts", "housekeeping", "marts", "reports", "resources", "home"},
     "insight": {"marts", "reports", "resources", "home"},
 }
 """Room of ``pipelines`` -> rooms it may import; `cli` may import every one."""

@@ -139,7 +139,7 @@ def test_two_hundred_endpoints_ten_of_them_hung_end_within_the_budget() -> None:
 
 
 def test_an_attempt_that_the_sweep_cuts_short_is_ours_and_one_that_cannot_start_is_named() -> None:
-    settings = replace(FAST, budget_s=1.2, reserve_s=0.3, min_attempt_s=0.3)
+    settings = replace(FAST, budget_s=2.4, reserve_s=0.3, min_attempt_s=0.3)
     slow = {"connect": "5s", "first_token": "30s", "idle": "15s", "total": "60s"}
     result, _ = swept(hang, settings, models=2, timeouts=slow, limits={"concurrency": 1})
     (cut,) = result.attempts
